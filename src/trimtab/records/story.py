@@ -1,0 +1,86 @@
+"""All that a report tells of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trimtab.records.charter import Charter
+from trimtab.records.comparison import Comparison
+from trimtab.records.plan import Doses, Plan
+from trimtab.records.probe import Probe
+from trimtab.records.profile import Interval, Loss, Profile
+from trimtab.records.reply import Reply, Score
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A reply and what its checks said."""
+
+    reply: Reply
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """One probe with its reply after, and before where that was measured too."""
+
+    probe: Probe
+    after: Judged
+    before: Judged | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One turn of the loop: what was trained on, what it cost, and what came of it."""
+
+    number: int
+    doses: Doses
+    rows: int
+    tokens: int
+    seconds: float
+    profile: Profile
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Held-out loss beside a model trained for as many steps without contrast rows or twins."""
+
+    loss: Loss
+    difference: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the run took; tokens are those trained on, padding and prompts included."""
+
+    tuned_tokens: int
+    tuning_seconds: float
+    measuring_seconds: float
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A run as a report tells it. A measure run has a profile and replies, and no more.
+
+    `start` is the untuned model where steering began with specialising; `before` is what
+    steering started from. `looks` counts how often the final split was looked at.
+    """
+
+    charter: Charter
+    command: str
+    date: str
+    profile: Profile
+    replies: tuple[SideBySide, ...]
+    cost: Cost
+    looks: int
+    repeat: tuple[str, ...]
+    start: Profile | None = None
+    before: Profile | None = None
+    comparison: Comparison | None = None
+    plan: Plan | None = None
+    candidates: tuple[Candidate, ...] = ()
+    control: Control | None = None
+    warnings: tuple[str, ...] = ()
+    ended: str = ""
