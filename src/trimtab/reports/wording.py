@@ -1,0 +1,225 @@
+"""Figures and findings in words that a manager reads and an engineer can check."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from trimtab.records.charter import ClauseKind
+from trimtab.records.profile import ClauseResult, Interval, Verdict
+from trimtab.records.story import Cost, Story
+
+SIGNS: dict[Verdict, str] = {"met": "✓", "missed": "✗", "undecided": "?", "nothing to lose": "–"}
+DUTIES: dict[ClauseKind, str] = {
+    "perform": "must do",
+    "deflect": "must turn down",
+    "retain": "must not lose",
+    "never": "must not do",
+}
+BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+MOST_NAMED = 4
+
+
+def visible(text: str) -> str:
+    """The text with characters that hide or reorder it spelled out; line ends and tabs stay.
+
+    >>> visible("safe\\u202egpj.exe\\x1b[0m\\r\\nnext")
+    'safe⟨U+202E⟩gpj.exe⟨U+001B⟩[0m\\nnext'
+    """
+    return "".join(
+        f"⟨U+{ord(character):04X}⟩" if _hides(character) else character
+        for character in text.replace("\r\n", "\n")
+    )
+
+
+def _hides(character: str) -> bool:
+    if character in "\n\t":
+        return False
+    return character in BIDI_CONTROLS or unicodedata.category(character) in ("Cc", "Cs")
+
+
+def clip(text: str, characters: int = 2000) -> str:
+    """The text's beginning, with a count of what was left out.
+
+    >>> clip("a long reply", 6)
+    'a long … (6 more characters)'
+    """
+    left_out = len(text) - characters
+    return f"{text[:characters]} … ({count(left_out)} more characters)" if left_out > 0 else text
+
+
+def count(number: int) -> str:
+    """
+    >>> count(204800)
+    '204,800'
+    """
+    return f"{number:,}"
+
+
+def plural(number: int, noun: str) -> str:
+    """
+    >>> plural(1, "clause"), plural(1200, "clause")
+    ('1 clause', '1,200 clauses')
+    """
+    return f"{count(number)} {noun}" + ("" if number == 1 else "s")
+
+
+def percent(share: float) -> str:
+    """
+    >>> percent(0.9333), percent(1)
+    ('93.3%', '100.0%')
+    """
+    return f"{share:.1%}"
+
+
+def rate(result: ClauseResult) -> str:
+    """The rate alone; a dash where no reply was judged."""
+    return percent(result.rate) if result.n else "–"
+
+
+def span(interval: Interval | ClauseResult) -> str:
+    """The bounds of a rate, in percent.
+
+    >>> span(Interval(0.9, 0.8512, 0.94))
+    '85.1–94.0%'
+    """
+    return f"{interval.low * 100:.1f}–{interval.high * 100:.1f}%"
+
+
+def points(difference: float) -> str:
+    """A difference of two rates, in percentage points.
+
+    >>> points(-0.0125), points(0.45)
+    ('−1.2', '+45.0')
+    """
+    return f"{difference * 100:+.1f}".replace("-", "−")
+
+
+def moved(interval: Interval) -> str:
+    """
+    >>> moved(Interval(-0.01, -0.025, 0.005))
+    '−1.0 points [−2.5, +0.5]'
+    """
+    return (
+        f"{points(interval.value)} points [{points(interval.low)}, {points(interval.high)}]"
+    )
+
+
+def nats(interval: Interval) -> str:
+    """A difference of two losses.
+
+    >>> nats(Interval(0.0124, -0.004, 0.03))
+    '+0.012 nats per token [−0.004, +0.030]'
+    """
+    value, low, high = (
+        f"{bound:+.3f}".replace("-", "−") for bound in (interval.value, interval.low, interval.high)
+    )
+    return f"{value} nats per token [{low}, {high}]"
+
+
+def p_value(p: float) -> str:
+    """
+    >>> p_value(0.00004), p_value(0.0312)
+    ('< 0.001', '0.031')
+    """
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """
+    >>> duration(8.42), duration(200), duration(7260)
+    ('8.4 s', '3 min 20 s', '2 h 1 min')
+    """
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def goal(kind: ClauseKind, target: float) -> str:
+    """
+    >>> goal("perform", 0.9), goal("retain", 0.025)
+    ('at least 90%', 'lose at most 2.5 points')
+    """
+    number = f"{target * 100:.4g}"
+    return {
+        "perform": f"at least {number}%",
+        "deflect": f"at least {number}%",
+        "retain": f"lose at most {number} points",
+        "never": f"at most {number}%",
+    }[kind]
+
+
+def more_probes(result: ClauseResult) -> str:
+    """How many more probes would decide the verdict; empty where it is decided."""
+    if result.verdict != "undecided":
+        return ""
+    return f"about {count(result.more)}" if result.more is not None else "no number up to a million"
+
+
+def verdict_sentence(story: Story) -> str:
+    """The outcome in one sentence, for example
+
+    "5 of 6 clauses met on 640 final probes; recipes is undecided."
+    """
+    results = story.profile.clauses
+    met = _named(results, "met")
+    all_met = len(met) == len(results)
+    share = f"{'All' if all_met else f'{len(met)} of'} {plural(len(results), 'clause')}"
+    if len(results) == 1:
+        share = f"The clause {results[0].clause} is{'' if all_met else ' not shown to be'}"
+    probes = sum(result.n for result in results)
+    where = f"met on {plural(probes, f'{story.profile.split} probe')}"
+    others = [
+        _sentence_part(_named(results, "missed"), "missed"),
+        _sentence_part(_named(results, "undecided"), "undecided"),
+        _sentence_part(_named(results, "nothing to lose"), "at chance, with nothing to lose"),
+    ]
+    return "; ".join(part for part in (f"{share} {where}", *others) if part) + "."
+
+
+def _named(results: Sequence[ClauseResult], verdict: Verdict) -> list[str]:
+    return [result.clause for result in results if result.verdict == verdict]
+
+
+def _sentence_part(clauses: Sequence[str], outcome: str) -> str:
+    if not clauses:
+        return ""
+    named = listed(clauses) if len(clauses) <= MOST_NAMED else str(len(clauses))
+    return f"{named} {'is' if len(clauses) == 1 else 'are'} {outcome}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """
+    >>> listed(["book", "recipes", "poems"])
+    'book, recipes and poems'
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def looks_sentence(story: Story) -> str:
+    """How often the final probes were looked at, and what the shown figures are worth."""
+    times = {0: "not looked at", 1: "looked at once", 2: "looked at twice"}.get(
+        story.looks, f"looked at {count(story.looks)} times"
+    )
+    sentence = f"The final probes were {times}."
+    if story.profile.split == "select":
+        return f"{sentence} These are select figures, which the search may have been fitted to."
+    return sentence
+
+
+def cost_line(cost: Cost) -> str:
+    """What the run took, in one line."""
+    measuring = f"{duration(cost.measuring_seconds)} of measuring"
+    if not cost.tuned_tokens:
+        return f"{measuring} on {cost.machine}"
+    tuning = f"{count(cost.tuned_tokens)} tokens trained in {duration(cost.tuning_seconds)}"
+    return f"{tuning} and {measuring} on {cost.machine}"
+
+
+def models_line(story: Story) -> str:
+    """The model measured, after the one that it came from."""
+    models = [story.before.model] if story.before else []
+    return " → ".join([*models, story.profile.model])

@@ -1,0 +1,217 @@
+"""Supervised tuning: the model learns the assistant turns of examples."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trimtab.models.local import best_device, dtype_for, load_network
+from trimtab.models.turns import Encoded, encode_example
+from trimtab.records.charter import TuneConfig
+from trimtab.records.errors import DataError, ModelError
+from trimtab.records.example import Example
+from trimtab.store import fill_folder
+from trimtab.tuning.batches import fill_steps, step_tokens_for
+from trimtab.tuning.checkpoints import Checkpoints
+from trimtab.tuning.loop import StepReport, train
+
+REFERENCE_PARAMETERS, REFERENCE_RATE = 135e6, 3e-4
+SIZE_EXPONENT = 0.86  # 3e-4 at 135M falls to 1e-5 at 7B
+LORA_FACTOR = 10.0
+MICRO_TOKENS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What a training made and took; `learned_tokens` are those of assistant turns, per epoch."""
+
+    steps: int
+    tokens: int
+    learned_tokens: int
+    seconds: float
+    losses: tuple[float, ...]
+
+
+def default_learning_rate(parameters: int, method: str) -> float:
+    """3e-4 for a full tuning of 135 million parameters, falling with size; LoRA takes ten times.
+
+    >>> f"{default_learning_rate(135_000_000, 'full'):.0e}"
+    '3e-04'
+    >>> f"{default_learning_rate(7_000_000_000, 'full'):.0e}"
+    '1e-05'
+    """
+    rate = REFERENCE_RATE * (REFERENCE_PARAMETERS / parameters) ** SIZE_EXPONENT
+    return min(rate * (LORA_FACTOR if method == "lora" else 1.0), 3e-3)
+
+
+def tune(
+    source: str | Path,
+    examples: Sequence[Example],
+    config: TuneConfig,
+    out: Path,
+    *,
+    scratch: Path,
+    on_step: Callable[[StepReport], None] = lambda _: None,
+    max_steps: int | None = None,
+    device: torch.device | None = None,
+) -> Tuned:
+    """Train the model at `source` (a folder or hub id) on `examples`, and write it to `out`.
+
+    `scratch` holds checkpoints while training runs, from which a second call goes on. Raises
+    DataError naming every row that is longer than the model's context or teaches nothing.
+    """
+    began = time.monotonic()
+    network, tokenizer = load_network(source)
+    rows = encode_rows(network, tokenizer, examples)
+    lengths = [len(row) for row in rows]
+    step_tokens = config.step_tokens or step_tokens_for(lengths, config.epochs)
+    steps = fill_steps(
+        lengths, epochs=config.epochs, step_tokens=step_tokens, seed=config.seed
+    )[:max_steps]
+    device = device or best_device()
+    torch.manual_seed(config.seed)
+    trainable = with_adapter(network, config) if config.method == "lora" else network
+    trainable.to(device)
+    identity = hashlib.sha256(
+        json.dumps(
+            [str(source), config.model_dump(exclude={"checkpoint_seconds"}), steps]
+            + [[row.ids, row.learned] for row in rows]
+        ).encode()
+    ).hexdigest()
+    checkpoints = Checkpoints(scratch, identity, config.checkpoint_seconds)
+    losses: list[float] = []
+
+    def note(report: StepReport) -> None:
+        losses.append(report.loss)
+        on_step(report)
+
+    masters = train(
+        trainable,
+        [split_by_tokens(step, lengths, MICRO_TOKENS) for step in steps],
+        lambda net, numbers: response_loss(net, [rows[number] for number in numbers]),
+        count_tokens=lambda numbers: sum(lengths[number] for number in numbers),
+        config=config,
+        peak=config.learning_rate or default_learning_rate(network.num_parameters(), config.method),
+        dtype=dtype_for(config.precision, device),
+        checkpoints=checkpoints,
+        on_step=note,
+        name_rows=lambda numbers: ", ".join(str(examples[n].where or n) for n in numbers),
+    )
+    save_model(trainable, masters.fp32, tokenizer, out)
+    checkpoints.clear()
+    return Tuned(
+        steps=len(steps),
+        tokens=sum(lengths[row] for step in steps for row in step),
+        learned_tokens=sum(sum(row.learned) for row in rows),
+        seconds=time.monotonic() - began,
+        losses=tuple(losses),
+    )
+
+
+def encode_rows(network: Any, tokenizer: Any, examples: Sequence[Example]) -> list[Encoded]:
+    """Each example's ids; DataError with all rows that cannot be trained on, and why."""
+    stop_ids = stop_ids_of(network, tokenizer)
+    context = min(
+        getattr(network.config, "max_position_embeddings", None) or 2**31,
+        tokenizer.model_max_length,
+    )
+    rows: list[Encoded] = []
+    faults: list[str] = []
+    for number, example in enumerate(examples):
+        place = example.where or f"row {number + 1}"
+        try:
+            row = encode_example(tokenizer, example.messages, stop_ids)
+        except ModelError as error:
+            faults.append(f"{place}: {error.what}")
+            continue
+        if len(row) > context:
+            faults.append(
+                f"{place}: {len(row)} tokens do not fit into the model's context of {context}"
+            )
+        elif not any(row.learned):
+            faults.append(f"{place}: no assistant turn, so nothing to learn")
+        rows.append(row)
+    if not examples:
+        raise DataError("there are no rows to train on", fix="Name a plan or a file with rows.")
+    if faults:
+        shown = "\n  ".join(faults[:20])
+        more = f"\n  and {len(faults) - 20} more" if len(faults) > 20 else ""
+        raise DataError(f"{len(faults)} rows cannot be trained on:\n  {shown}{more}")
+    return rows
+
+
+def stop_ids_of(network: Any, tokenizer: Any) -> frozenset[int]:
+    """The tokens that end a turn, of the generation config and of the tokenizer."""
+    configured = network.generation_config.eos_token_id
+    ids = configured if isinstance(configured, list) else [configured]
+    return frozenset(token for token in [*ids, tokenizer.eos_token_id] if token is not None)
+
+
+def response_loss(network: Any, rows: Sequence[Encoded]) -> tuple[torch.Tensor, int]:
+    """Summed cross-entropy of the learned tokens, and their number; rows packed end to end.
+
+    Positions start anew at each row, which keeps attention inside it. Logits are made only where
+    the next token is learned.
+    """
+    device = network.device
+    ids = torch.tensor([token for row in rows for token in row.ids], device=device)
+    learned = torch.tensor([flag for row in rows for flag in row.learned], device=device)
+    positions = torch.cat([torch.arange(len(row), device=device) for row in rows])
+    before = learned.nonzero().flatten() - 1
+    logits = network(
+        input_ids=ids[None],
+        position_ids=positions[None],
+        logits_to_keep=before,
+        use_cache=False,
+    ).logits[0]
+    loss = torch.nn.functional.cross_entropy(logits.float(), ids[before + 1], reduction="sum")
+    return loss, len(before)
+
+
+def split_by_tokens(
+    step: Sequence[int], lengths: Sequence[int], most_tokens: int
+) -> list[list[int]]:
+    """Part a step into micro-batches of at most `most_tokens`, or of one longer row.
+
+    >>> split_by_tokens([0, 1, 2], [3, 3, 9], most_tokens=6)
+    [[0, 1], [2]]
+    """
+    parts: list[list[int]] = [[]]
+    for row in step:
+        if parts[-1] and sum(lengths[each] for each in parts[-1]) + lengths[row] > most_tokens:
+            parts.append([])
+        parts[-1].append(row)
+    return parts
+
+
+def with_adapter(network: Any, config: TuneConfig) -> Any:
+    """The network frozen, with a LoRA adapter on all linear layers but the vocabulary's."""
+    from peft import LoraConfig, get_peft_model
+
+    rank = config.lora_rank or 16
+    lora = LoraConfig(
+        r=rank,
+        lora_alpha=config.lora_alpha or 2 * rank,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(network, lora)
+
+
+def save_model(
+    network: Any, masters: dict[str, torch.Tensor], tokenizer: Any, folder: Path
+) -> None:
+    """Write the masters (not the rounded copies), config, generation config and tokenizer."""
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            weight.data = masters[name].data if name in masters else weight.data.float()
+    with fill_folder(folder) as filling:
+        network.save_pretrained(filling)
+        tokenizer.save_pretrained(filling)
