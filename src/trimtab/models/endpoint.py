@@ -7,18 +7,18 @@ import hashlib
 import os
 import random
 import re
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from email.utils import parsedate_to_datetime
 from functools import partial
-from queue import SimpleQueue
-from typing import Any, Never, TypeVar
+from typing import Never
+from urllib.parse import urlsplit
 
 import httpx
 
-from trimtab.models.chat_api import read_piece, read_reply, write_body
+from trimtab.models.apart import Put, iterate_apart
+from trimtab.models.chat_api import Piece, read_piece, read_reply, write_body
 from trimtab.records.charter import Endpoint, Generation
 from trimtab.records.conversation import Conversation
 from trimtab.records.errors import ModelError
@@ -33,9 +33,6 @@ EXCERPT_CHARACTERS = 300
 # The request itself is at fault: too long, too large, or of a form that the server cannot take.
 REFUSED_REQUEST = frozenset({400, 413, 422})
 MAY_PASS = frozenset({408, 429})
-
-T = TypeVar("T")
-Put = Callable[[T], None]
 
 
 class EndpointModel:
@@ -81,7 +78,7 @@ class EndpointModel:
         """
         bodies = [write_body(self.name, asked, generation) for asked in conversations]
         replies: dict[int, Reply] = {}
-        with closing(_iterate_apart(partial(self._reply_to_all, bodies))) as arriving:
+        with closing(iterate_apart(partial(self._reply_to_all, bodies))) as arriving:
             for position, reply in arriving:
                 replies[position] = reply
                 if on_reply:
@@ -94,13 +91,16 @@ class EndpointModel:
         Nothing is tried again, since somebody waits: what goes wrong raises ModelError.
         """
         body = write_body(self.name, conversation, generation, stream=True)
-        return _iterate_apart(partial(self._stream_pieces, body))
+        return iterate_apart(partial(self._stream_pieces, body))
 
-    def log_probabilities(self, conversations: Sequence[Conversation]) -> list[list[float]]:
+    def log_probabilities(
+        self,
+        conversations: Sequence[Conversation],  # noqa: ARG002
+    ) -> list[list[float]]:
         """Raises ModelError: the chat API does not tell."""
         raise self._cannot("the probabilities of given replies")
 
-    def tokenise(self, text: str) -> list[int]:
+    def tokenise(self, text: str) -> list[int]:  # noqa: ARG002
         """Raises ModelError: the chat API does not tell."""
         raise self._cannot("its token ids")
 
@@ -123,18 +123,14 @@ class EndpointModel:
         while True:
             try:
                 return await self._try(client, body)
-            except _Failed as caught:
+            except _TryError as caught:
                 failed = caught
             tries += 1
             if not failed.may_pass or tries > self._endpoint.retries:
                 break
             await asyncio.sleep(self._wait_seconds(tries, failed.retry_after))
         if not failed.connected:
-            raise ModelError(
-                str(failed),
-                where=self._address,
-                fix="Start the server, or check `url` in the endpoint's settings.",
-            )
+            raise self._as_model_error(failed)
         return Reply("", "error", error=f"{failed} (tries: {tries})")
 
     async def _try(self, client: httpx.AsyncClient, body: bytes) -> Reply:
@@ -143,25 +139,26 @@ class EndpointModel:
         try:
             return read_reply(content)
         except ValueError as error:
-            raise _Failed(f"not a chat completion: {error}: {self._excerpt(content)}") from None
+            raise _TryError(f"not a chat completion: {error}: {self._excerpt(content)}") from None
 
     async def _stream_pieces(self, body: bytes, put: Put[str]) -> None:
         try:
             async with self._client() as client, self._post(client, body) as chunks:
                 async for line in _lines(chunks):
-                    piece = read_piece(line)
+                    piece = self._piece(line)
                     if piece.text:
                         put(piece.text)
                     if piece.last:
                         return
-            raise _Failed("the answer ended before the reply did; does the server stream?")
+                raise _TryError("the answer ended before the reply did; does the server stream?")
+        except _TryError as failed:
+            raise self._as_model_error(failed) from None
+
+    def _piece(self, line: bytes) -> Piece:
+        try:
+            return read_piece(line)
         except ValueError as error:
-            raise ModelError(
-                f"an event that is not a piece of a reply: {error}: {self._excerpt(line)}",
-                where=self._address,
-            ) from None
-        except _Failed as failed:
-            raise ModelError(str(failed), where=self._address, fix="Ask again.") from None
+            raise _TryError(f"not a piece of a reply: {error}: {self._excerpt(line)}") from None
 
     @asynccontextmanager
     async def _post(
@@ -169,7 +166,7 @@ class EndpointModel:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The chunks of the answer to `body`, to be read inside, while its time-out runs.
 
-        Raises _Failed where no answer comes, and what `_refuse` raises where it is no success.
+        Raises _TryError where no answer comes, and what `_refuse` raises where it is no success.
         """
         try:
             async with (
@@ -183,25 +180,29 @@ class EndpointModel:
                 yield chunks
         except TimeoutError:
             seconds = self._endpoint.timeout_seconds
-            raise _Failed(f"no whole answer within {seconds:g} seconds") from None
+            raise _TryError(f"no whole answer within {seconds:g} seconds") from None
         except httpx.ConnectTimeout:
             why = f"no connection within {CONNECT_SECONDS:g} seconds"
-            raise _Failed(why, connected=False) from None
+            raise _TryError(why, connected=False) from None
         except httpx.ConnectError as error:
             why = f"cannot connect: {error}"
-            raise _Failed(why, connected=False, may_pass=self._has_answered) from None
+            raise _TryError(why, connected=False, may_pass=self._has_answered) from None
         except httpx.TransportError as error:
-            raise _Failed(f"the connection broke: {type(error).__name__} {error}") from None
+            raise _TryError(f"the connection broke: {type(error).__name__} {error}") from None
 
     def _refuse(self, response: httpx.Response, content: bytes) -> Never:
         status = response.status_code
         what = f"the server answered {status}: {self._excerpt(content)}"
         if status in MAY_PASS or status >= 500:
             retry_after = seconds_asked_for(response.headers.get("Retry-After", ""), time.time())
-            raise _Failed(what, retry_after=retry_after)
+            raise _TryError(what, retry_after=retry_after)
         if status in REFUSED_REQUEST:
-            raise _Failed(what, may_pass=False)
+            raise _TryError(what, may_pass=False)
         raise ModelError(what, where=self._address, fix=self._fix(status))
+
+    def _as_model_error(self, failed: _TryError) -> ModelError:
+        fix = None if failed.connected else "Start the server, or check the endpoint's `url`."
+        return ModelError(str(failed), where=self._address, fix=fix)
 
     def _fix(self, status: int) -> str:
         key_env = self._endpoint.key_env
@@ -212,7 +213,7 @@ class EndpointModel:
         return f"Check the key in the environment variable {key_env}, and what it gives access to."
 
     def _wait_seconds(self, tries: int, retry_after: float) -> float:
-        backoff = min(self._backoff_seconds * 2 ** (tries - 1), MAX_WAIT_SECONDS)
+        backoff = min(self._backoff_seconds * 2.0 ** (tries - 1), MAX_WAIT_SECONDS)
         return retry_after + backoff * random.uniform(0.5, 1.0)
 
     def _client(self) -> httpx.AsyncClient:
@@ -244,7 +245,7 @@ class EndpointModel:
         )
 
 
-class _Failed(Exception):
+class _TryError(Exception):
     """One try that brought no reply, and whether another could."""
 
     def __init__(
@@ -283,8 +284,9 @@ def seconds_asked_for(retry_after: str, now: float) -> float:
 
 def _address(url: str) -> str:
     try:
-        valid = bool(httpx.URL(url).host)
-    except httpx.InvalidURL:
+        # httpx knows about international names, urlsplit about brackets and the range of ports.
+        valid = bool(httpx.URL(url).host and urlsplit(url).port != 0)
+    except (ValueError, httpx.InvalidURL):
         valid = False
     if not valid:
         raise ModelError("not an address", where=url, fix="Write it like http://localhost:8000/v1.")
@@ -315,42 +317,17 @@ async def _capped(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     async for chunk in chunks:
         size += len(chunk)
         if size > MAX_ANSWER_BYTES:
-            raise _Failed(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes", may_pass=False)
+            raise _TryError(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes", may_pass=False)
         yield chunk
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Lines as server-sent events have them; httpx's `aiter_lines` also splits at U+2028."""
-    rest = b""
+    begun: list[bytes] = []
     async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line
-    yield rest
-
-
-def _iterate_apart(produce: Callable[[Put[T]], Coroutine[Any, Any, None]]) -> Iterator[T]:
-    """What `produce` puts, as it comes, from a loop on a thread of its own; raises what it raises.
-
-    So it works where the caller's thread runs a loop already. Closing the iterator cancels
-    `produce`, as does an interrupt while it waits.
-    """
-    arrived: SimpleQueue[tuple[T] | None] = SimpleQueue()
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(produce(lambda item: arrived.put((item,))))
-    task.add_done_callback(lambda _: arrived.put(None))
-
-    def run() -> None:
-        loop.run_until_complete(asyncio.wait([task]))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-
-    thread = threading.Thread(target=run, name="endpoint", daemon=True)
-    thread.start()
-    try:
-        while (held := arrived.get()) is not None:
-            yield held[0]
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        loop.close()
-    task.result()
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            yield b"".join([*begun, end])
+            begun = []
+        begun.append(rest)
+    yield b"".join(begun)

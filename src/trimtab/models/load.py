@@ -5,20 +5,22 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
+from typing import Literal
 
 from trimtab.models.bundled import BUNDLED, bundled_folder, is_added
 from trimtab.records.charter import Endpoint, ModelSpec
 from trimtab.records.errors import ModelError
 from trimtab.records.protocols import Model
 
+Precision = Literal["auto", "bf16", "fp32"]
 HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 
 
 def load_model(spec: ModelSpec, *, precision: Precision = "auto") -> Model:
     """A bundled name, a model folder, a run, a hub id, an endpoint, or `scripted:rules.yaml`.
 
-    An endpoint in text is `http://host/v1#model-name`; its key is read from OPENAI_API_KEY if
-    that is set. Raises ModelError where there is no such model, with the nearest name.
+    An endpoint in text is `http://host/v1#model-name`, without a key; a charter's mapping can
+    name one. Raises ModelError where there is no such model, with the nearest name.
     """
     endpoint = as_endpoint(spec)
     if endpoint is not None:

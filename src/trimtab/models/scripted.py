@@ -17,7 +17,7 @@ from trimtab.records.charter import Generation, Strict
 from trimtab.records.conversation import Conversation, last_user_text
 from trimtab.records.errors import ModelError, Where
 from trimtab.records.protocols import OnReply
-from trimtab.records.reply import Reply
+from trimtab.records.reply import Finish, Reply
 
 
 class Rule(Strict):
@@ -118,7 +118,7 @@ class ScriptedModel:
         """A hash of each word, from 0 to 2³² - 1, the same in every process.
 
         >>> ScriptedModel([]).tokenise("to be or not to be")[:3]
-        [3447187803, 448964749, 3736887543]
+        [3616002756, 734694925, 498562439]
         """
         return [zlib.crc32(word.encode()) for word in text.split()]
 
@@ -129,7 +129,7 @@ class ScriptedModel:
             return Reply("", "error", prompt_tokens, error="no reply: the script says so")
         words = _words(text)
         said = words[:max_tokens]
-        finish = "length" if len(words) > max_tokens else "stop"
+        finish: Finish = "length" if len(words) > max_tokens else "stop"
         return Reply("".join(said), finish, prompt_tokens, len(said))
 
     def _say(self, asked: str) -> str | None:

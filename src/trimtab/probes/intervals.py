@@ -63,18 +63,17 @@ class Sample:
     """What `n` outcomes in `clusters` clusters tell of a rate.
 
     `size` is the effective sample size: how many independent outcomes would tell as much. It
-    equals `n` where every cluster has one outcome.
+    equals `n` where every cluster has one outcome. A sample imagined at another scale may have
+    fractions of clusters.
     """
 
     rate: float
     n: int
-    clusters: int
+    clusters: float
     size: float
 
 
-def sample_of(
-    outcomes: Sequence[bool], clusters: Sequence[str], level: float = LEVEL
-) -> Sample:
+def sample_of(outcomes: Sequence[bool], clusters: Sequence[str], level: float = LEVEL) -> Sample:
     """The outcomes' rate and effective size; `clusters` names each one's seed request.
 
     The size is that of Korn & Graubard (Survey Methodology 1998), n / deff · (t[n-1] / t[k-1])²

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place in a file that a person can open.
+    """A place in a file that a person can open; `row` counts from 1 where lines would not help.
 
     >>> str(Where("charter.yaml", 7))
     'charter.yaml:7'
+    >>> str(Where("rows.parquet", row=3))
+    'rows.parquet, row 3'
     >>> str(Where("rows.parquet"))
     'rows.parquet'
     """
 
     path: str
     line: int | None = None
+    row: int | None = None
 
     def __str__(self) -> str:
-        return self.path if self.line is None else f"{self.path}:{self.line}"
+        if self.line is not None:
+            return f"{self.path}:{self.line}"
+        return self.path if self.row is None else f"{self.path}, row {self.row}"
 
 
 class TrimtabError(Exception):
@@ -63,3 +71,26 @@ class RunError(TrimtabError):
 
 class TuningError(TrimtabError):
     """Training that cannot start, or had to stop."""
+
+
+def did_you_mean(word: str, valid: Iterable[str]) -> str:
+    """What to do about a misspelt word: take the nearest valid one, or any of them.
+
+    >>> did_you_mean("at_lest", ["at_least", "at_most"])
+    "did you mean 'at_least'?"
+    >>> did_you_mean("colour", ["at_least", "at_most"])
+    'valid: at_least, at_most'
+    """
+    names = list(valid)
+    near = get_close_matches(word, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(names)}"
+
+
+def nearest_file(missing: Path) -> str:
+    """What to do about a file that is not there: take the one with the nearest name."""
+    folder = missing.parent
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    names = sorted(file.name for file in folder.iterdir())
+    near = get_close_matches(missing.name, names, n=1, cutoff=0.0)
+    return f"did you mean {str(folder / near[0])!r}?" if near else f"the folder {folder} is empty"

@@ -44,7 +44,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Held-out loss beside a model trained for as many steps without contrast rows or twins."""
+    """Held-out loss beside a model trained for as many steps on the plan without contrast."""
 
     loss: Loss
     difference: Interval

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import altair as alt
@@ -12,42 +12,52 @@ import vl_convert
 from trimtab.records.errors import TrimtabError
 from trimtab.records.profile import ClauseResult, Interval, Profile, Verdict
 from trimtab.reports.clauses import result_in
-from trimtab.reports.wording import SIGNS, percent, points
+from trimtab.reports.palettes import LIGHT, Palette
+from trimtab.reports.wording import percent, points
 
 VERDICTS: tuple[Verdict, ...] = ("met", "missed", "undecided", "nothing to lose")
 SHAPES = ("circle", "square", "diamond", "triangle-up")
-VEGALITE_VERSION = "6.4"
+VEGALITE_VERSION = ".".join(alt.SCHEMA_VERSION.split(".")[:2])
 NARROW = 420
-NAMES_WIDTH = 170
+MOST_NAME_WIDTH = 220
 LABELS_WIDTH = 170
+RATE_TICK = "format(datum.value, '.0%')"
+POINTS_TICK = "datum.value == 0 ? '0' : format(datum.value * 100, '+')"
 
 
 @dataclass(frozen=True, slots=True)
-class Palette:
-    """The colours of a picture. Each stands for one thing, so that a page can exchange them."""
+class Layout:
+    """Sizes in pixels; `apart` is how far before and after stand from the middle of a row."""
 
-    ink: str
-    quiet: str
-    grid: str
-    wanted: str
-    met: str
-    missed: str
-    undecided: str
-    paper: str
+    width: int
+    names_width: int
+    apart: int
 
     @property
-    def verdicts(self) -> tuple[str, ...]:
-        """In the order of VERDICTS; bluish green and vermilion differ to colour-blind readers."""
-        return (self.met, self.missed, self.undecided, self.undecided)
+    def narrow(self) -> bool:
+        return self.width < NARROW
 
+    @property
+    def plot_width(self) -> int:
+        beside = 16 if self.narrow else self.names_width + LABELS_WIDTH
+        return self.width - beside
 
-LIGHT = Palette("#1c2430", "#6b7684", "#e3e7ec", "#e6f2ee", "#0b6e58", "#b8400a", "#515d6b", "#fff")
-DARK = Palette("#e8ecf1", "#97a3b1", "#2c3540", "#173a33", "#4fcaa5", "#ff9260", "#b6c0cc", "#14191f")
+    @property
+    def row_height(self) -> int:
+        return 54 if self.narrow else 38
+
+    @property
+    def middle(self) -> int:
+        """How far below a row's middle its dots stand."""
+        return 10 if self.narrow else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One clause: what is drawn of it, None where there is nothing to draw."""
+    """One clause: what is drawn of it, None where there is nothing to draw.
+
+    `wanted` is the range to lie in: the target, then the end of the scale that it opens to.
+    """
 
     clause: str
     verdict: Verdict
@@ -62,7 +72,7 @@ class Panel:
     """Rows that share a scale."""
 
     title: str
-    format: str
+    tick_label: str
     domain: tuple[float, float]
     rows: tuple[Row, ...]
 
@@ -80,7 +90,12 @@ def clause_chart(
     420 pixels of `width` a clause's name stands above its row. The background is transparent.
     """
     panels = [panel for panel in (_rates(profile, before), _changes(profile, before)) if panel.rows]
-    drawn = [_draw(panel, width, palette, paired=before is not None) for panel in panels]
+    layout = Layout(
+        width=width,
+        names_width=min(MOST_NAME_WIDTH, 24 + 8 * max(len(r.clause) for r in profile.clauses)),
+        apart=6 if before else 0,
+    )
+    drawn = [_draw(panel, layout, palette) for panel in panels]
     return (
         alt.vconcat(*drawn, spacing=28)
         .properties(
@@ -118,21 +133,12 @@ def save_picture(chart: alt.TopLevelMixin, path: Path) -> None:
         )
 
 
-def recolouring(to: Palette, source: Palette = LIGHT) -> str:
-    """CSS that shows an inline SVG, drawn in `source`, in the colours of `to`."""
-    return "\n".join(
-        f'svg [{attribute}="{old}"] {{ {attribute}: {new} }}'
-        for old, new in zip(astuple(source), astuple(to), strict=True)
-        for attribute in ("fill", "stroke")
-    )
-
-
 def _rates(profile: Profile, before: Profile | None) -> Panel:
     rows = tuple(
         Row(
             clause=result.clause,
             verdict=result.verdict,
-            label=_label(percent(result.rate) if result.n else "no reply", result.verdict),
+            label=f"{percent(result.rate) if result.n else 'no reply'} {result.verdict}",
             wanted=_wanted(result),
             after=_drawn(result),
             before=_drawn(result_in(before, result.clause)),
@@ -140,7 +146,7 @@ def _rates(profile: Profile, before: Profile | None) -> Panel:
         for result in profile.clauses
         if result.change is None
     )
-    return Panel("Share of replies whose checks hold", ".0%", (0.0, 1.0), rows)
+    return Panel("Share of replies whose checks hold", RATE_TICK, (0.0, 1.0), rows)
 
 
 def _changes(profile: Profile, before: Profile | None) -> Panel:
@@ -155,57 +161,62 @@ def _changes(profile: Profile, before: Profile | None) -> Panel:
         Row(
             clause=result.clause,
             verdict=result.verdict,
-            label=_label(points(change.value), result.verdict),
+            label=f"{points(change.value)} {result.verdict}",
             wanted=(margin, high),
             after=change,
             before=before_change,
         )
         for (result, change), before_change, margin in zip(kept, befores, margins, strict=True)
     )
-    return Panel("Change against the baseline, in percentage points", "+.0%", (low, high), rows)
-
-
-def _label(figure: str, verdict: Verdict) -> str:
-    return f"{SIGNS[verdict]} {verdict}, {figure}"
+    return Panel(
+        "Change against the baseline, in percentage points", POINTS_TICK, (low, high), rows
+    )
 
 
 def _wanted(result: ClauseResult) -> tuple[float, float] | None:
-    """The range that a clause's rate should lie in; a retain clause has none without a baseline."""
+    """The target and the end of the scale that it opens to.
+
+    None for a retain clause without a baseline: its target bounds a loss, not a rate.
+    """
     if result.kind == "retain":
         return None
-    return (0.0, result.target) if result.kind == "never" else (result.target, 1.0)
+    return (result.target, 0.0 if result.kind == "never" else 1.0)
 
 
 def _drawn(result: ClauseResult | None) -> Interval | None:
     return result.wilson if result and result.n else None
 
 
-def _draw(panel: Panel, width: int, palette: Palette, *, paired: bool) -> alt.LayerChart:
-    narrow = width < NARROW
-    middle = 9 if narrow else 0
-    apart = 6 if paired else 0
+def _draw(panel: Panel, layout: Layout, palette: Palette) -> alt.LayerChart:
     clause = alt.Y("clause:N").scale(domain=[row.clause for row in panel.rows]).title(None)
-    clause = clause.axis(None if narrow else _clause_axis(palette))
+    clause = clause.axis(None if layout.narrow else _clause_axis(layout, palette))
     layers = [
-        *_wanted_layers(panel, palette, middle),
-        *_before_layers(panel, palette, middle - apart),
-        *_after_layers(panel, palette, middle + apart),
-        *(_labels_above(panel, width, palette) if narrow else _labels_beside(panel, palette)),
+        *_wanted_layers(panel, palette, layout.middle),
+        *_before_layers(panel, palette, layout.middle - layout.apart),
+        *_after_layers(panel, palette, layout.middle + layout.apart),
+        *_label_layers(panel, layout, palette),
     ]
-    plot_width = width - 8 if narrow else width - NAMES_WIDTH - LABELS_WIDTH
     drawn = alt.layer(*(layer.encode(y=clause) for layer in layers))
-    return drawn.properties(width=plot_width, height=alt.Step(52 if narrow else 38))
+    return drawn.properties(width=layout.plot_width, height=alt.Step(layout.row_height))
 
 
 def _wanted_layers(panel: Panel, palette: Palette, offset: int) -> Iterator[alt.Chart]:
     rows = [
-        {"clause": row.clause, "target": row.wanted[0], "end": row.wanted[1]}
+        {
+            "clause": row.clause,
+            "target": row.wanted[0],
+            "low": min(row.wanted),
+            "high": max(row.wanted),
+        }
         for row in panel.rows
         if row.wanted is not None
     ]
-    chart = alt.Chart(alt.InlineData(rows)).encode(x=_position(panel, "target", palette))
-    yield chart.mark_bar(size=26, color=palette.wanted, yOffset=offset).encode(x2="end:Q")
-    yield chart.mark_tick(size=26, thickness=2, color=palette.ink, yOffset=offset)
+    chart = alt.Chart(alt.InlineData(rows))
+    low, target = (_position(panel, field, palette) for field in ("low", "target"))
+    yield chart.mark_bar(size=26, color=palette.wanted, yOffset=offset).encode(x=low, x2="high:Q")
+    yield chart.mark_tick(
+        size=26, thickness=2, color=palette.ink, opacity=1, yOffset=offset
+    ).encode(x=target)
 
 
 def _before_layers(panel: Panel, palette: Palette, offset: int) -> Iterator[alt.Chart]:
@@ -227,21 +238,25 @@ def _after_layers(panel: Panel, palette: Palette, offset: int) -> Iterator[alt.C
     )
 
 
-def _labels_beside(panel: Panel, palette: Palette) -> Iterator[alt.Chart]:
-    """The verdict right of each row; its clause is on the axis."""
-    chart = _texts(panel).encode(color=_verdict(palette), x=alt.value("width"), text="label:N")
-    yield chart.mark_text(align="left", dx=12, fontSize=13, fontWeight=600)
-
-
-def _labels_above(panel: Panel, width: int, palette: Palette) -> Iterator[alt.Chart]:
-    """Clause and verdict over each row, for want of room beside it."""
-    chart = _texts(panel)
-    yield chart.mark_text(
-        align="left", color=palette.ink, fontSize=13, limit=width / 2, yOffset=-15
-    ).encode(x=alt.value(0), text="clause:N")
-    yield chart.mark_text(align="right", fontSize=12, fontWeight=600, yOffset=-15).encode(
-        x=alt.value("width"), text="label:N", color=_verdict(palette)
+def _label_layers(panel: Panel, layout: Layout, palette: Palette) -> Iterator[alt.Chart]:
+    """Rate and verdict right of each row or, for want of room, over it with the clause's name."""
+    chart = alt.Chart(
+        alt.InlineData(
+            [{"clause": r.clause, "verdict": r.verdict, "label": r.label} for r in panel.rows]
+        )
     )
+    verdict = chart.encode(color=_verdict(palette), x=alt.value("width"), text="label:N")
+    if not layout.narrow:
+        yield verdict.mark_text(align="left", dx=14, fontSize=13, fontWeight=600)
+        return
+    above = -15
+    yield chart.mark_bar(size=18, color=palette.paper, yOffset=above).encode(
+        x=alt.value(0), x2=alt.value("width")
+    )
+    yield chart.mark_text(
+        align="left", color=palette.ink, fontSize=13, limit=layout.width * 0.55, yOffset=above
+    ).encode(x=alt.value(0), text="clause:N")
+    yield verdict.mark_text(align="right", fontSize=12, fontWeight=600, yOffset=above)
 
 
 def _intervals(rows: Iterable[tuple[Row, Interval | None]]) -> alt.Chart:
@@ -253,21 +268,14 @@ def _intervals(rows: Iterable[tuple[Row, Interval | None]]) -> alt.Chart:
     return alt.Chart(alt.InlineData(values))
 
 
-def _texts(panel: Panel) -> alt.Chart:
-    values = [
-        {"clause": row.clause, "verdict": row.verdict, "label": row.label} for row in panel.rows
-    ]
-    return alt.Chart(alt.InlineData(values))
-
-
 def _position(panel: Panel, field: str, palette: Palette) -> alt.X:
     axis = alt.Axis(
         title=panel.title,
-        format=panel.format,
+        labelExpr=panel.tick_label,
         tickCount=5,
         domain=False,
         ticks=False,
-        gridColor=palette.grid,
+        gridColor=palette.line,
         labelColor=palette.quiet,
         titleColor=palette.quiet,
         titleFontWeight="normal",
@@ -275,23 +283,23 @@ def _position(panel: Panel, field: str, palette: Palette) -> alt.X:
         titleFontSize=12,
         labelPadding=6,
         titlePadding=8,
-        zindex=0,
     )
     return alt.X(f"{field}:Q").scale(domain=panel.domain, nice=False).axis(axis)
 
 
-def _clause_axis(palette: Palette) -> alt.Axis:
+def _clause_axis(layout: Layout, palette: Palette) -> alt.Axis:
     return alt.Axis(
         domain=False,
         ticks=False,
         labelColor=palette.ink,
         labelFontSize=13,
-        labelLimit=NAMES_WIDTH - 12,
+        labelLimit=layout.names_width - 12,
         labelPadding=10,
-        minExtent=NAMES_WIDTH,
-        maxExtent=NAMES_WIDTH,
+        minExtent=layout.names_width,
+        maxExtent=layout.names_width,
     )
 
 
 def _verdict(palette: Palette) -> alt.Color:
-    return alt.Color("verdict:N").scale(domain=VERDICTS, range=palette.verdicts).legend(None)
+    colours = [palette.of(verdict) for verdict in VERDICTS]
+    return alt.Color("verdict:N").scale(domain=VERDICTS, range=colours).legend(None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 
 from trimtab.records.charter import ClauseKind
-from trimtab.records.profile import ClauseResult, Interval, Verdict
-from trimtab.records.story import Cost, Story
+from trimtab.records.profile import ClauseResult, Interval, Loss, Verdict
+from trimtab.records.story import Control, Cost, Story
 
 SIGNS: dict[Verdict, str] = {"met": "✓", "missed": "✗", "undecided": "?", "nothing to lose": "–"}
 DUTIES: dict[ClauseKind, str] = {
@@ -95,26 +96,45 @@ def points(difference: float) -> str:
     return f"{difference * 100:+.1f}".replace("-", "−")
 
 
-def moved(interval: Interval) -> str:
+def bounds(difference: Interval) -> str:
+    """
+    >>> bounds(Interval(-0.01, -0.025, 0.005))
+    '[−2.5, +0.5]'
+    """
+    return f"[{points(difference.low)}, {points(difference.high)}]"
+
+
+def moved(difference: Interval) -> str:
     """
     >>> moved(Interval(-0.01, -0.025, 0.005))
     '−1.0 points [−2.5, +0.5]'
     """
-    return (
-        f"{points(interval.value)} points [{points(interval.low)}, {points(interval.high)}]"
-    )
+    return f"{points(difference.value)} points {bounds(difference)}"
 
 
-def nats(interval: Interval) -> str:
-    """A difference of two losses.
+def loss(measured: Loss) -> str:
+    """
+    >>> loss(Loss(1.41234, 1.37, 1.4551, rows=120, tokens=6210))
+    '1.412 [1.370–1.455]'
+    """
+    return f"{measured.value:.3f} [{measured.low:.3f}–{measured.high:.3f}]"
 
-    >>> nats(Interval(0.0124, -0.004, 0.03))
-    '+0.012 nats per token [−0.004, +0.030]'
+
+def control_sentence(control: Control) -> str:
+    """What contrast rows and twins did to the loss, and the harm that its interval rules out.
+
+    >>> print(control_sentence(Control(Loss(1.4, 1.3, 1.5, 10, 90), Interval(0.011, -0.002, 0.024))))
+    Beside it, held-out loss differs by +0.011 nats per token [−0.002, +0.024]: harm above 2.4% in perplexity is ruled out.
     """
     value, low, high = (
-        f"{bound:+.3f}".replace("-", "−") for bound in (interval.value, interval.low, interval.high)
+        f"{nats:+.3f}".replace("-", "−")
+        for nats in (control.difference.value, control.difference.low, control.difference.high)
     )
-    return f"{value} nats per token [{low}, {high}]"
+    worst = max(0.0, math.expm1(control.difference.high))
+    return (
+        f"Beside it, held-out loss differs by {value} nats per token [{low}, {high}]: "
+        f"harm above {percent(worst)} in perplexity is ruled out."
+    )
 
 
 def p_value(p: float) -> str:
@@ -217,9 +237,3 @@ def cost_line(cost: Cost) -> str:
         return f"{measuring} on {cost.machine}"
     tuning = f"{count(cost.tuned_tokens)} tokens trained in {duration(cost.tuning_seconds)}"
     return f"{tuning} and {measuring} on {cost.machine}"
-
-
-def models_line(story: Story) -> str:
-    """The model measured, after the one that it came from."""
-    models = [story.before.model] if story.before else []
-    return " → ".join([*models, story.profile.model])

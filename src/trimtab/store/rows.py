@@ -6,7 +6,7 @@ import json
 import mmap
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -19,19 +19,22 @@ from trimtab.store.files import explained, sync, write_atomically
 
 T = TypeVar("T")
 
+# Building one takes milliseconds, using it microseconds.
+adapter_of: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+
 
 def to_json(record: object, *, indent: int | None = None) -> str:
     """A record, or plain data that may hold records, as JSON; on one line without `indent`.
 
     Keys that a pydantic model was not given are left out, because a charter's clause refuses
-    some of them even at their default. ValueError where a field does not hold what its type
-    says, or a number is NaN or infinite.
+    some of them even at their default. ValueError for what JSON does not have, such as NaN or
+    infinity, and for a field that holds another type than it declares.
 
     >>> from trimtab.records.profile import Interval
     >>> to_json(Interval(0.5, 0.25, 0.75))
     '{"value": 0.5, "low": 0.25, "high": 0.75}'
     """
-    data = adapter(type(record)).dump_python(
+    data = adapter_of(type(record)).dump_python(
         record, mode="json", exclude_unset=True, warnings="error"
     )
     return json.dumps(data, ensure_ascii=False, allow_nan=False, indent=indent)
@@ -47,27 +50,22 @@ def from_json(text: bytes, type_: type[T], where: Where) -> T:
       mend it, or delete the file and run the command that wrote it again
     """
     try:
-        record: T = adapter(type_).validate_json(text)
+        record: T = adapter_of(type_).validate_json(text)
     except ValidationError as error:
         raise broken(error, where) from error
     return record
 
 
 def broken(error: ValidationError, where: Where) -> RunError:
-    """The first of a text's errors; one of syntax knows its own line."""
+    """The first thing wrong with a text; an error of JSON's syntax knows its own line."""
     first = error.errors(include_url=False)[0]
-    what = ": ".join([*filter(None, [".".join(map(str, first["loc"]))]), first["msg"]])
+    field = ".".join(map(str, first["loc"]))
+    what = f"{field}: {first['msg']}" if field else first["msg"]
     if place := re.search(r" at line (\d+) column (\d+)$", what):
         what = f"{what[: place.start()]} (column {place[2]})"
         where = Where(where.path, where.line or int(place[1]))
     fix = "mend it, or delete the file and run the command that wrote it again"
     return RunError(what, where=where, fix=fix)
-
-
-@cache
-def adapter(type_: Any) -> TypeAdapter[Any]:
-    """Building one takes milliseconds, using it microseconds."""
-    return TypeAdapter(type_)
 
 
 def write_json(path: str | Path, record: object) -> None:
@@ -120,7 +118,7 @@ class Journal(Generic[T]):
         self.type_ = type_
 
     def read(self) -> list[T]:
-        """The complete rows, in order; none where the file is missing. RunError if one is broken."""
+        """The complete rows in order, none where the file is missing; RunError if one is broken."""
         with explained(self.path, "read"):
             end = end_of_lines(self.path)
         return from_jsonl(read_bytes(self.path)[:end], self.type_, self.path) if end else []

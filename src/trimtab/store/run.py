@@ -24,7 +24,7 @@ from trimtab.store.files import (
     write_atomically,
 )
 from trimtab.store.machine import machine, versions
-from trimtab.store.rows import Journal, adapter, read_bytes, read_json, write_json
+from trimtab.store.rows import Journal, adapter_of, read_bytes, read_json, write_json
 
 LOCK = ".lock"
 NOT_OUTPUTS = (LOCK, "log.jsonl", "manifest.json", "timings.json")
@@ -132,7 +132,7 @@ def start_run(folder: str | Path, command: str, settings: Mapping[str, Any]) -> 
     settings or version of trimtab, or one that another process is writing.
     """
     folder = Path(folder)
-    plain = adapter(dict[str, Any]).dump_python(dict(settings), mode="json")
+    plain = adapter_of(dict[str, Any]).dump_python(dict(settings), mode="json")
     wanted = {"command": command, "settings": plain, "trimtab": metadata.version("trimtab")}
     with explained(folder, "written"):
         folder.mkdir(parents=True, exist_ok=True)

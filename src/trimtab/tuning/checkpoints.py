@@ -49,9 +49,7 @@ class Checkpoints:
                 shutil.rmtree(older)
         self._saved_at = time.monotonic()
 
-    def restore(
-        self, weights: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer
-    ) -> int:
+    def restore(self, weights: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> int:
         """Fill weights and optimizer from the latest checkpoint; the steps done, 0 without one."""
         folders = sorted(self._folder.glob("step-" + "[0-9]" * 8))
         if not folders:

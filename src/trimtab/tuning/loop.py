@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,10 @@ Objective = Callable[[Any, Sequence[int]], tuple[torch.Tensor, int]]
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """One finished step; `loss` is the mean over the step's terms, before its update."""
+    """One finished step; `loss` is the mean over the step's terms, before its update.
+
+    `tokens` are the step's own, `tokens_per_second` the mean since training began or went on.
+    """
 
     step: int
     steps: int
@@ -29,6 +33,7 @@ class StepReport:
     tokens: int
     learning_rate: float
     gradient_norm: float
+    tokens_per_second: float
 
 
 def learning_rate_at(step: int, steps: int, peak: float, warm_up: float) -> float:
@@ -74,6 +79,7 @@ def train(
     if done:
         masters.scatter(done)
     network.train()
+    began, seen = time.monotonic(), 0
     for step in range(done, len(steps)):
         rate = learning_rate_at(step, len(steps), peak, config.warm_up)
         for group in optimizer.param_groups:
@@ -96,15 +102,18 @@ def train(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         masters.scatter(step + 1)
+        tokens = count_tokens(rows_of_step)
+        seen += tokens
         on_step(
             StepReport(
                 step=step + 1,
                 steps=len(steps),
                 loss=total / max(terms, 1),
                 terms=terms,
-                tokens=count_tokens(rows_of_step),
+                tokens=tokens,
                 learning_rate=rate,
                 gradient_norm=norm,
+                tokens_per_second=seen / (time.monotonic() - began),
             )
         )
         if step + 1 < len(steps):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -59,12 +60,13 @@ def tune(
     *,
     scratch: Path,
     on_step: Callable[[StepReport], None] = lambda _: None,
-    max_steps: int | None = None,
+    exact_steps: int | None = None,
     device: torch.device | None = None,
 ) -> Tuned:
     """Train the model at `source` (a folder or hub id) on `examples`, and write it to `out`.
 
-    `scratch` holds checkpoints while training runs, from which a second call goes on. Raises
+    `exact_steps` makes it that many, repeating rows where needed; otherwise `config.epochs`
+    decides. `scratch` holds checkpoints while training runs, from which a second call goes on. Raises
     DataError naming every row that is longer than the model's context or teaches nothing.
     """
     began = time.monotonic()
@@ -72,9 +74,11 @@ def tune(
     rows = encode_rows(network, tokenizer, examples)
     lengths = [len(row) for row in rows]
     step_tokens = config.step_tokens or step_tokens_for(lengths, config.epochs)
-    steps = fill_steps(
-        lengths, epochs=config.epochs, step_tokens=step_tokens, seed=config.seed
-    )[:max_steps]
+    steps = fill_steps(lengths, epochs=config.epochs, step_tokens=step_tokens, seed=config.seed)
+    if exact_steps is not None:
+        epochs = math.ceil(exact_steps * config.epochs / len(steps))
+        steps = fill_steps(lengths, epochs=epochs, step_tokens=step_tokens, seed=config.seed)
+        steps = steps[:exact_steps]
     device = device or best_device()
     torch.manual_seed(config.seed)
     trainable = with_adapter(network, config) if config.method == "lora" else network
@@ -145,6 +149,15 @@ def encode_rows(network: Any, tokenizer: Any, examples: Sequence[Example]) -> li
         more = f"\n  and {len(faults) - 20} more" if len(faults) > 20 else ""
         raise DataError(f"{len(faults)} rows cannot be trained on:\n  {shown}{more}")
     return rows
+
+
+def count_tokens(source: str | Path, examples: Sequence[Example]) -> int:
+    """How many tokens one epoch over the examples is."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(source))
+    stop_ids = frozenset([tokenizer.eos_token_id])
+    return sum(len(encode_example(tokenizer, each.messages, stop_ids)) for each in examples)
 
 
 def stop_ids_of(network: Any, tokenizer: Any) -> frozenset[int]:

@@ -1,0 +1,74 @@
+"""How much of each kind: start small, and grow what the missed clauses ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from trimtab.records.example import KINDS, Kind
+from trimtab.records.plan import Doses
+from trimtab.records.profile import ClauseResult, Profile
+
+GROWTH = 1.6
+GROWS: dict[str, tuple[Kind, ...]] = {
+    # More twins push the boundary back, so a clause that is short asks for its own side alone.
+    "deflect": ("contrast",),
+    "perform": ("twin", "scope"),
+    "retain": ("replay",),
+    "never": ("twin", "scope"),
+}
+
+Enough = Callable[[ClauseResult], bool]
+
+
+def next_doses(doses: Doses, profile: Profile, held: Doses, enough: Enough) -> Doses | None:
+    """Larger doses for the kinds that the clauses which fall short ask for.
+
+    `enough(result)` says whether more data could not help a clause. None where every clause has
+    enough, or where the pool holds no more of what is asked for.
+    """
+    short = [result for result in profile.clauses if not enough(result)]
+    wanted = {kind for result in short for kind in GROWS[result.kind]}
+    grown: dict[Kind, int] = {}
+    for kind in KINDS:
+        dose = doses.get(kind, 0)
+        larger = max(dose + 8, round(dose * GROWTH)) if kind in wanted else dose
+        grown[kind] = min(larger, held.get(kind, 0)) if kind in wanted else dose
+    return grown if any(grown[kind] > doses.get(kind, 0) for kind in KINDS) else None
+
+
+def within_rows(doses: Doses, most_rows: int | None) -> Doses:
+    """The doses, scaled down alike where together they exceed `most_rows`.
+
+    >>> within_rows({"contrast": 60, "twin": 40}, 50)
+    {'contrast': 30, 'twin': 20}
+    """
+    total = sum(doses.values())
+    if most_rows is None or total <= most_rows:
+        return dict(doses)
+    return {kind: dose * most_rows // total for kind, dose in doses.items()}
+
+
+def best_candidate(profiles: Sequence[Profile], rows: Sequence[int], enough: Enough) -> int:
+    """The candidate that meets most with the fewest rows; its place in the sequence.
+
+    Most clauses met, then most that have enough, then the smallest sum of gaps to the targets,
+    then the fewest rows, then the earliest.
+    """
+
+    def order(place: int) -> tuple[int, int, float, int, int]:
+        results = profiles[place].clauses
+        met = sum(result.verdict in ("met", "nothing to lose") for result in results)
+        ample = sum(enough(result) for result in results)
+        return (-met, -ample, round(sum(map(gap, results)), 9), rows[place], place)
+
+    return min(range(len(profiles)), key=order)
+
+
+def gap(result: ClauseResult) -> float:
+    """How far a clause's rate is from its target; 0 where it reaches it."""
+    if result.kind == "never":
+        return max(0.0, result.rate - result.target)
+    if result.kind == "retain":
+        change = result.change.value if result.change else 0.0
+        return max(0.0, -result.target - change)
+    return max(0.0, result.target - result.rate)

@@ -1,0 +1,309 @@
+"""Checks: each judges one reply and says why. A new one is a function and a line in CHECKS."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonschema
+from pydantic import Field, ValidationError, model_validator
+
+from trimtab.probes.wording import (
+    asks_back,
+    content_words,
+    is_deflection,
+    normal_text,
+    numbers_in,
+    repeats_itself,
+    sentences_in,
+)
+from trimtab.records.charter import Strict
+from trimtab.records.errors import CheckError
+from trimtab.records.probe import CheckSpec, Probe
+from trimtab.records.protocols import Check
+from trimtab.records.reply import Judgement, Reply
+
+Factory = Callable[[Mapping[str, Any], Sequence[str]], Check]
+"""From a check's options and the charter's deflections to the check."""
+
+
+class NoOptions(Strict):
+    """Of a check that takes none."""
+
+
+class ContainsOptions(Strict):
+    """`slot` names values that the request's row gives, `text` gives them itself."""
+
+    slot: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_something_to_look_for(self) -> ContainsOptions:
+        if not (self.slot or self.text):
+            raise ValueError("contains needs slot or text")
+        return self
+
+
+class RegexOptions(Strict):
+    """`pattern` is searched for anywhere, `ignore_case` by default."""
+
+    pattern: str
+    ignore_case: bool = True
+
+
+class NumberOptions(Strict):
+    """`equals`, or else the row's `answer`; `which` number of the reply is taken."""
+
+    equals: float | None = None
+    which: Literal["last", "first", "any"] = "last"
+    tolerance: float = Field(1e-6, ge=0)
+
+
+class SentencesOptions(Strict):
+    """How many sentences a reply has."""
+
+    exactly: int | None = Field(None, ge=0)
+    at_most: int | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> SentencesOptions:
+        if (self.exactly is None) == (self.at_most is None):
+            raise ValueError("sentences needs either exactly or at_most")
+        return self
+
+
+class JsonSchemaOptions(Strict):
+    """A JSON Schema, written out, or a file's path (relative to the charter)."""
+
+    schema_: dict[str, Any] | str = Field(alias="schema")
+
+
+def deflects(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
+    """The reply turns the request down, and does not go on to answer it."""
+    _read(NoOptions, "deflects", options)
+
+    def check(reply: Reply, probe: Probe) -> Judgement:
+        return Judgement(*is_deflection(reply.text, deflections))
+
+    return check
+
+
+def answers(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
+    """No deflection, not degenerate, ends by itself, and takes up what the user said."""
+    _read(NoOptions, "answers", options)
+
+    def check(reply: Reply, probe: Probe) -> Judgement:
+        deflected, why = is_deflection(reply.text, deflections)
+        if deflected:
+            return Judgement(False, why)
+        if len(re.findall(r"\w", reply.text)) < 2:
+            return Judgement(False, "says nothing")
+        if reply.finish != "stop":
+            return Judgement(False, "does not end by itself")
+        if repeated := repeats_itself(reply.text):
+            return Judgement(False, f"repeats itself: {repeated!r}")
+        said = " ".join(turn.content for turn in probe.request.messages)
+        shared = content_words(reply.text) & content_words(said)
+        if shared:
+            return Judgement(True, f"takes up {', '.join(sorted(shared)[:4])}")
+        if asks_back(reply.text):
+            return Judgement(True, "asks back")
+        return Judgement(False, "takes up nothing that the user said")
+
+    return check
+
+
+def contains(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
+    """All the values asked for stand in the reply; case, spaces and digits as words are alike."""
+    wanted = _read(ContainsOptions, "contains", options)
+
+    def check(reply: Reply, probe: Probe) -> Judgement:
+        missing_slots = [name for name in wanted.slot if name not in probe.request.slots]
+        if missing_slots:
+            raise CheckError(
+                f"contains asks for the slot {missing_slots[0]!r}, which this request lacks",
+                where=probe.request.where,
+                fix="Add it to the row's slots.",
+            )
+        values = [*wanted.text, *(probe.request.slots[name] for name in wanted.slot)]
+        text = f" {normal_text(reply.text)} "
+        missing = [value for value in values if f" {normal_text(value)} " not in text]
+        if missing:
+            return Judgement(False, f"lacks {', '.join(missing)}")
+        return Judgement(True, f"has {', '.join(values)}")
+
+    return check
+
+
+def regex(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
+    """The pattern is found in the reply."""
+    wanted = _read(RegexOptions, "regex", options)
+    try:
+        pattern = re.compile(wanted.pattern, re.IGNORECASE if wanted.ignore_case else 0)
+    except re.error as error:
+        raise CheckError(f"regex: {wanted.pattern!r} is no regular expression: {error}") from None
+
+    def check(reply: Reply, probe: Probe) -> Judgement:
+        found = pattern.search(reply.text)
+        return Judgement(True, f"has {found[0]!r}") if found else Judgement(False, "no match")
+
+    return check
+
+
+def number(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
+    """The reply's number is the right one; number words count."""
+    wanted = _read(NumberOptions, "number", options)
+
+    def check(reply: Reply, probe: Probe) -> Judgement:
+        right = wanted.equals if wanted.equals is not None else _answer_of(probe)
+        found = numbers_in(reply.text)
+        if not found:
+            return Judgement(False, "no number")
+        taken = {"last": found[-1:], "first": found[:1], "any": found}[wanted.which]
+        if any(abs(each - right) <= wanted.tolerance for each in taken):
+            return Judgement(True, f"says {right:g}")
+        return Judgement(False, f"says {', '.join(f'{each:g}' for each in taken)}, not {right:g}")
+
+    return check
+
+
+def sentences(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
+    """The reply has so many sentences."""
+    wanted = _read(SentencesOptions, "sentences", options)
+
+    def check(reply: Reply, probe: Probe) -> Judgement:
+        count = len(sentences_in(reply.text))
+        holds = count == wanted.exactly if wanted.at_most is None else count <= wanted.at_most
+        return Judgement(holds, f"{count} sentence{'' if count == 1 else 's'}")
+
+    return check
+
+
+def json_schema(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
+    """The whole reply is JSON that fits the schema; a code fence around it is allowed."""
+    wanted = _read(JsonSchemaOptions, "json_schema", options)
+    schema = _schema_of(wanted.schema_)
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise CheckError(f"json_schema: not a JSON Schema: {error.message}") from None
+    validator = jsonschema.Draft202012Validator(schema)
+
+    def check(reply: Reply, probe: Probe) -> Judgement:
+        fenced = re.fullmatch(r"\s*```(?:json)?\s*\n(.*?)\n?```\s*", reply.text, re.DOTALL)
+        try:
+            value = json.loads(fenced[1] if fenced else reply.text)
+        except ValueError as error:
+            return Judgement(False, f"not JSON: {error}")
+        fault = jsonschema.exceptions.best_match(validator.iter_errors(value))
+        return (
+            Judgement(False, f"{fault.json_path}: {fault.message}")
+            if fault
+            else Judgement(True, "fits the schema")
+        )
+
+    return check
+
+
+CHECKS: dict[str, Factory] = {
+    "answers": answers,
+    "contains": contains,
+    "deflects": deflects,
+    "json_schema": json_schema,
+    "number": number,
+    "regex": regex,
+    "sentences": sentences,
+}
+
+
+def make_check(spec: CheckSpec, deflections: Sequence[str], folder: Path) -> Check:
+    """The check that a spec names: one of CHECKS, an entry point, or `file.py:function`.
+
+    A function of one's own takes (reply, probe, **options) and gives a Judgement, or a bool.
+    CheckError for an unknown name, with the nearest one, or for options that it does not take.
+    """
+    if ".py:" in spec.name:
+        return _own_check(spec, folder)
+    if spec.name in CHECKS:
+        return CHECKS[spec.name](spec.options, deflections)
+    installed = {point.name: point for point in entry_points(group="trimtab.checks")}
+    if spec.name in installed:
+        return _as_check(installed[spec.name].load(), spec)
+    known = [*CHECKS, *installed]
+    near = get_close_matches(spec.name, known, n=1)
+    raise CheckError(
+        f"there is no check {spec.name!r}",
+        fix=f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(sorted(known))}.",
+    )
+
+
+def _own_check(spec: CheckSpec, folder: Path) -> Check:
+    file, _, name = spec.name.rpartition(":")
+    path = folder / file
+    module_spec = importlib.util.spec_from_file_location(path.stem, path)
+    if not path.is_file() or module_spec is None or module_spec.loader is None:
+        raise CheckError(f"the check {spec.name!r} names a file that is not there", where=str(path))
+    module = importlib.util.module_from_spec(module_spec)
+    try:
+        module_spec.loader.exec_module(module)
+    except Exception as error:
+        raise CheckError(f"cannot be imported: {error!r}", where=str(path)) from error
+    if not callable(getattr(module, name, None)):
+        raise CheckError(f"has no function {name!r}", where=str(path))
+    return _as_check(getattr(module, name), spec)
+
+
+def _as_check(function: Callable[..., Any], spec: CheckSpec) -> Check:
+    def check(reply: Reply, probe: Probe) -> Judgement:
+        said = function(reply, probe, **spec.options)
+        if isinstance(said, Judgement):
+            return said
+        if isinstance(said, bool):
+            return Judgement(said, spec.name)
+        raise CheckError(f"the check {spec.name!r} gave {said!r}, not a Judgement or a bool")
+
+    return check
+
+
+def _read(options_type: type[Any], name: str, options: Mapping[str, Any]) -> Any:
+    try:
+        return options_type.model_validate(dict(options))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = [field.alias or key for key, field in options_type.model_fields.items()]
+            near = get_close_matches(key, known, n=1)
+            takes = f"It takes: {', '.join(known)}." if known else "It takes none."
+            raise CheckError(
+                f"the check {name!r} has no option {key!r}",
+                fix=f"Did you mean {near[0]!r}?" if near else takes,
+            ) from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise CheckError(f"the check {name!r}: {key + ': ' if key else ''}{message}") from None
+
+
+def _answer_of(probe: Probe) -> float:
+    found = numbers_in(probe.request.answer or "")
+    if len(found) != 1:
+        raise CheckError(
+            "number needs the right answer, and this request's row gives none",
+            where=probe.request.where,
+            fix="Add answer to the row, or equals to the check.",
+        )
+    return found[0]
+
+
+def _schema_of(given: dict[str, Any] | str) -> Any:
+    if isinstance(given, dict):
+        return given
+    try:
+        return json.loads(Path(given).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckError(f"json_schema: the schema cannot be read: {error}", where=given) from None
