@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 VERBS = ("compare", "measure", "plan", "report", "steer", "tune")
-__all__ = [*VERBS, "load_charter", "load_model"]  # noqa: PLE0604
+__all__ = [*VERBS, "load_charter", "load_model"]
 _HOMES = {
     **dict.fromkeys(VERBS, "trimtab.app.flows"),
     "load_charter": "trimtab.charters",

@@ -17,6 +17,7 @@ from trimtab.probes.deciding import (
 )
 from trimtab.probes.intervals import Sample, clopper_pearson
 from trimtab.probes.pairs import tango
+from trimtab.records.profile import Interval
 
 
 def independent(successes: float, n: int) -> Sample:
@@ -84,17 +85,16 @@ def test_clustered_probes_take_more():
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (0, 2), (3, 3), (10, 20), (2, 15), (25, 0)])
 @pytest.mark.parametrize("scale", [0.5, 1, 2, 5, 20])
-def test_shrunk_follows_tango(gained, lost, scale):
+def test_shrunk_is_tango_of_as_many_more_pairs(gained, lost, scale):
     expected = tango(gained * scale, lost * scale, 60 * scale)
     guess = shrunk(tango(gained, lost, 60), 60, int(60 * scale))
-    for side in ("low", "high"):
-        reach = abs(getattr(expected, side) - expected.value)
-        assert abs(getattr(guess, side) - guess.value) == pytest.approx(reach, rel=0.15)
+    assert (guess.value, guess.low, guess.high) == pytest.approx(
+        (expected.value, expected.low, expected.high), abs=1e-6
+    )
 
 
-def test_shrunk_is_exact_for_unchanged_pairs_and_at_the_same_size():
-    assert shrunk(tango(0, 0, 60), 60, 500).low == pytest.approx(tango(0, 0, 500).low)
-    assert shrunk(tango(3, 9, 60), 60, 60).high == pytest.approx(tango(3, 9, 60).high)
+def test_an_interval_wider_than_any_of_tangos_shrinks_as_the_widest():
+    assert shrunk(Interval(0.0, -0.9, 0.9), 60, 600) == tango(300, 300, 600)
 
 
 def test_unchanged_pairs_take_as_many_as_the_fewest_that_can():

@@ -100,7 +100,7 @@ class TestRoundTrip:
     def test_every_record_reads_back_equal(self, tmp_path_factory, type_):
         path = tmp_path_factory.mktemp("records") / "rows.jsonl"
 
-        @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
         @given(record=st.from_type(type_))
         def reads_back_equal(record: object) -> None:
             write_json(path, record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 LINE_SECONDS = 10.0
@@ -13,6 +13,10 @@ LINE_SECONDS = 10.0
 
 class Stage(Protocol):
     """A piece of work under way."""
+
+    def expect(self, total: float) -> None:
+        """Say how much there is to do, where that was not known at the start."""
+        ...
 
     def advance(self, amount: float, note: str = "") -> None: ...
 
@@ -22,13 +26,7 @@ class Progress(Protocol):
 
     def say(self, line: str) -> None: ...
 
-    def stage(self, name: str, total: float, unit: str) -> "_StageContext": ...
-
-
-class _StageContext(Protocol):
-    def __enter__(self) -> Stage: ...
-
-    def __exit__(self, *exception: object) -> None: ...
+    def stage(self, name: str, total: float | None, unit: str) -> AbstractContextManager[Stage]: ...
 
 
 class Silent:
@@ -38,8 +36,11 @@ class Silent:
         pass
 
     @contextmanager
-    def stage(self, name: str, total: float, unit: str) -> Iterator[Stage]:
+    def stage(self, name: str, total: float | None, unit: str) -> Iterator[Stage]:
         yield self
+
+    def expect(self, total: float) -> None:
+        pass
 
     def advance(self, amount: float, note: str = "") -> None:
         pass
@@ -52,7 +53,7 @@ class Lines:
         print(line, file=sys.stderr, flush=True)
 
     @contextmanager
-    def stage(self, name: str, total: float, unit: str) -> Iterator[Stage]:
+    def stage(self, name: str, total: float | None, unit: str) -> Iterator[Stage]:
         self.say(f"{name} …")
         stage = _LineStage(self, name, total, unit)
         yield stage
@@ -60,15 +61,18 @@ class Lines:
 
 
 class _LineStage:
-    def __init__(self, lines: Lines, name: str, total: float, unit: str) -> None:
+    def __init__(self, lines: Lines, name: str, total: float | None, unit: str) -> None:
         self._lines, self._name, self._total, self._unit = lines, name, total, unit
         self._done = 0.0
         self._began = self._shown = time.monotonic()
 
+    def expect(self, total: float) -> None:
+        self._total = total
+
     def advance(self, amount: float, note: str = "") -> None:
         self._done += amount
         now = time.monotonic()
-        if now - self._shown >= LINE_SECONDS and self._done < self._total:
+        if self._total and now - self._shown >= LINE_SECONDS and self._done < self._total:
             self._shown = now
             rate = self._done / (now - self._began)
             left = (self._total - self._done) / rate if rate else 0
@@ -92,7 +96,7 @@ class Bars:
         Console(stderr=True).print(line, highlight=False, markup=False)
 
     @contextmanager
-    def stage(self, name: str, total: float, unit: str) -> Iterator[Stage]:
+    def stage(self, name: str, total: float | None, unit: str) -> Iterator[Stage]:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -115,16 +119,19 @@ class Bars:
             TextColumn("{task.fields[note]}", markup=False),
         )
         with RichProgress(*columns, console=Console(stderr=True)) as bars:
-            task = bars.add_task(name, total=round(total), rate="", note="")
+            task = bars.add_task(name, total=total, rate="", note="")
             began = time.monotonic()
             done = 0.0
 
             class Bar:
+                def expect(self, total: float) -> None:
+                    bars.update(task, total=total)
+
                 def advance(self, amount: float, note: str = "") -> None:
                     nonlocal done
                     done += amount
                     rate = done / max(time.monotonic() - began, 1e-9)
-                    bars.update(task, completed=round(done), rate=f"{rate:,.0f}/s", note=note)
+                    bars.update(task, completed=round(done), rate=f"{rate:,.1f}/s", note=note)
 
             yield Bar()
 

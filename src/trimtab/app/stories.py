@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trimtab.app.flows import Outcome, compare_sides, read_plan
 from trimtab.app.looks import count_looks
 from trimtab.app.measurements import Measurement, is_measured, read_measurement
+from trimtab.app.outcomes import Outcome, read_plan
+from trimtab.probes.compare import compare
 from trimtab.records.charter import Charter
+from trimtab.records.comparison import Comparison
 from trimtab.records.errors import RunError
 from trimtab.records.probe import Suite
 from trimtab.records.story import Candidate, Cost, Judged, SideBySide, Story
@@ -42,7 +44,7 @@ def read_story(folder: Path) -> Story:
         looks=count_looks(charter.folder, suite.id),
         repeat=_repeat(run.command, folder),
         before=before.profile if before else None,
-        comparison=compare_sides(suite, before, after) if before else None,
+        comparison=_comparison(suite, before, after),
         plan=read_plan(folder) if (folder / "plan.jsonl").is_file() else None,
         candidates=_candidates(folder, outcome),
         control=outcome.control,
@@ -65,6 +67,13 @@ def _side_by_side(
         )
         for score in after.scores
     )
+
+
+def _comparison(suite: Suite, before: Measurement | None, after: Measurement) -> Comparison | None:
+    if before is None:
+        return None
+    split = after.profile.split
+    return compare("before", "after", split, suite.clauses, before.scores, after.scores)
 
 
 def _candidates(folder: Path, outcome: Outcome) -> tuple[Candidate, ...]:

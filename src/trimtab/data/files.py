@@ -6,7 +6,6 @@ import codecs
 import csv
 import io
 import json
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,7 +15,7 @@ from trimtab.records.errors import DataError, Where, nearest_file
 Placed = tuple[Any, Where]
 
 LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit, 131,072, is a long document
-BETWEEN_ROWS = re.compile(r"[\s,]*")
+BETWEEN_ROWS = " \t\r\n,"
 
 
 def read_values(path: str | Path) -> list[Placed]:
@@ -104,11 +103,11 @@ def _json_places(text: str, path: str, rows: int) -> list[Where]:
     line, counted, position = 1, 0, text.index("[") + 1
     lines = []
     for _ in range(rows):
-        between = BETWEEN_ROWS.match(text, position)
-        start = between.end() if between else position
-        line, counted = line + text.count("\n", counted, start), start
+        while text[position] in BETWEEN_ROWS:
+            position += 1
+        line, counted = line + text.count("\n", counted, position), position
         lines.append(line)
-        _, position = decoder.raw_decode(text, start)
+        _, position = decoder.raw_decode(text, position)
     if len(set(lines)) < rows:
         return [Where(path, row=row) for row in range(1, rows + 1)]
     return [Where(path, line) for line in lines]
@@ -132,7 +131,7 @@ def _csv(raw: bytes, path: str) -> Iterator[Placed]:
         elif cells:
             if len(cells) != len(header):
                 raise DataError(
-                    f"the row has {len(cells)} cells, the header {len(header)}",
+                    f"cells in the row: {len(cells)}, in the header: {len(header)}",
                     where=where,
                     fix="quote cells that hold a comma or a line break",
                 )

@@ -31,8 +31,8 @@ def load_rows(path: str | Path, columns: Mapping[str, str] = {}) -> list[Row]:
 
     `trimtab.data.formats` lists the forms that a row may have. `columns` maps our column names
     to the file's. A row's `where` has the line where it begins, or its number in a Parquet file
-    and in a JSON file without line breaks between rows.
-    Raises DataError, naming file and line, for whatever cannot be read.
+    and in a JSON file without line breaks between rows. Raises DataError, naming file and line,
+    for whatever cannot be read.
     """
     values = read_values(path)
     _check_mapping(columns, values, str(path))
@@ -211,6 +211,6 @@ def _as_text(value: Any, what: str, where: Where) -> str:
             where=where,
             fix="write it as a text",
         )
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise DataError(f"{what} is {value}", where=where, fix="write a number, or leave it out")
     return str(value)

@@ -38,4 +38,6 @@ class StaticEncoder:
         if filled:
             vectors[filled] = self._embedding.embed([texts[i] for i in filled])
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+        lengths[lengths == 0] = 1
+        scaled: Vectors = vectors / lengths
+        return scaled

@@ -95,12 +95,12 @@ class EndpointModel:
 
     def log_probabilities(
         self,
-        conversations: Sequence[Conversation],  # noqa: ARG002
+        conversations: Sequence[Conversation],
     ) -> list[list[float]]:
         """Raises ModelError: the chat API does not tell."""
         raise self._cannot("the probabilities of given replies")
 
-    def tokenise(self, text: str) -> list[int]:  # noqa: ARG002
+    def tokenise(self, text: str) -> list[int]:
         """Raises ModelError: the chat API does not tell."""
         raise self._cannot("its token ids")
 

@@ -142,7 +142,6 @@ class LocalModel:
             yield text[len(shown) :]
             shown = text
 
-    @torch.inference_mode()
     def log_probabilities(self, conversations: Sequence[Conversation]) -> list[list[float]]:
         """For each conversation, of each learned token: assistant turns with their terminators."""
         return [self._log_probabilities(self.encode_example(each)) for each in conversations]
@@ -151,7 +150,9 @@ class LocalModel:
         ids = torch.tensor(encoded.ids, device=self.network.device)
         learned = torch.tensor(encoded.learned, device=self.network.device)
         before = learned.nonzero().flatten() - 1
-        logits = self.network(input_ids=ids[None], logits_to_keep=before, use_cache=False).logits
+        with torch.inference_mode():
+            output = self.network(input_ids=ids[None], logits_to_keep=before, use_cache=False)
+        logits = output.logits
         scores = torch.log_softmax(logits[0].float(), dim=-1)
         chosen = scores.gather(1, ids[before + 1][:, None]).flatten()
         return [float(score) for score in chosen]
@@ -175,7 +176,7 @@ def dtype_for(precision: Precision, device: torch.device) -> torch.dtype:
 
 def _has_fast_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from trimtab.plans.select import k_center, near_boundary, share_out
 from trimtab.records.conversation import Message
@@ -68,13 +69,14 @@ def _contrast(
 
 def _nearest_clause(
     vectors: Vectors, deflect: Sequence[ClauseResult], suite: Suite, encoder: Encoder
-) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
+) -> npt.NDArray[np.intp]:
     """For each row the deflect clause whose *select* requests it is most like, by the mean of 5."""
     likeness = [
         _mean_of_best(vectors @ encoder.encode(_requests(suite.of(result.clause))).T, 5)
         for result in deflect
     ]
-    return np.argmax(np.stack(likeness), axis=0)
+    owners: npt.NDArray[np.intp] = np.argmax(np.stack(likeness), axis=0)
+    return owners
 
 
 def _requests(probes: Sequence[Probe]) -> list[str]:

@@ -74,7 +74,7 @@ def share_out(count: int, weights: Sequence[float], capacity: Sequence[int]) -> 
         added = {i: min(int(exact[i]), capacity[i] - shares[i]) for i in open_}
         if not any(added.values()):
             by_remainder = sorted(open_, key=lambda i: (-exact[i], i))[:left]
-            added = {i: 1 for i in by_remainder}
+            added = dict.fromkeys(by_remainder, 1)
         for i, more in added.items():
             shares[i] += more
     return shares

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import replace
 
-from trimtab.probes.intervals import Sample, clopper_pearson, normal_quantile, sample_interval
+from trimtab.probes.intervals import Sample, clopper_pearson, sample_interval
 from trimtab.probes.pairs import tango
 from trimtab.records.charter import ClauseKind
 from trimtab.records.profile import Interval
@@ -71,20 +71,23 @@ def pairs_to_decide(change: Interval, n: int, clusters: int, floor: float) -> in
 def shrunk(change: Interval, n: int, other_n: int) -> Interval:
     """A paired difference's interval as `other_n` probes would give it, all else alike.
 
-    A reach r of a score interval solves (n + z²) r² = z² (v + r) where the test's variance is
-    v + r (1 - r): v is read off the present reach and kept. That is exact for unchanged pairs,
-    where v = 0 and r = z² / (n + z²), and goes as 1 / √n where many pairs change.
+    How many of the n probes changed is read off the interval: the fewest that make Tango's as
+    wide. The same shares of `other_n` then give the answer. That is exact where the interval is
+    Tango's; for a bootstrap interval, n should count its clusters.
     """
-    z_squared = normal_quantile() ** 2
+    width = change.high - change.low - 1e-9
 
-    def reach_at_other_n(reach: float) -> float:
-        variance = max(0.0, (n + z_squared) * reach**2 / z_squared - reach)
-        half = z_squared / (2 * (other_n + z_squared))
-        return half + math.sqrt(half**2 + 2 * half * variance)
+    def rescaled(unseen: int, m: int) -> Interval:
+        """Tango's of m probes where `unseen` of n changed beyond those that the value needs."""
+        net = change.value * n
+        changed = min(n, abs(net) + unseen)
+        return tango((changed + net) / 2 * m / n, (changed - net) / 2 * m / n, m)
 
-    low = change.value - reach_at_other_n(change.value - change.low)
-    high = change.value + reach_at_other_n(change.high - change.value)
-    return Interval(change.value, max(-1.0, low), min(1.0, high))
+    def width_of(unseen: int) -> float:
+        interval = rescaled(unseen, n)
+        return interval.high - interval.low
+
+    return rescaled(bisect_left(range(n + 1), width, key=width_of), other_n)
 
 
 def _beside(interval: Interval, target: float) -> bool:

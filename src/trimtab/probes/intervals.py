@@ -13,7 +13,8 @@ from scipy import special
 from trimtab.records.profile import Interval
 
 LEVEL = 0.95
-RESAMPLES = 4_000
+RESAMPLES_AT_ONCE = 50
+BATCHES = 80
 
 
 def normal_quantile(level: float = LEVEL) -> float:
@@ -139,8 +140,10 @@ def bootstrap_ratio(
     top, bottom = np.asarray(totals, dtype=float), np.asarray(sizes, dtype=float)
     rows = len(top)
     random = np.random.default_rng(seed)
-    draws = (random.integers(rows, size=rows) for _ in range(RESAMPLES))
-    ratios = [top[draw].sum() / bottom[draw].sum() for draw in draws]
+    ratios = []
+    for _ in range(BATCHES):
+        drawn = random.integers(rows, size=(RESAMPLES_AT_ONCE, rows))
+        ratios.append(top[drawn].sum(axis=1) / bottom[drawn].sum(axis=1))
     t = float(special.stdtrit(rows - 1, 0.5 + level / 2))
     tail = float(special.ndtr(-math.sqrt(rows / (rows - 1)) * t))
     low, high = np.quantile(ratios, [tail, 1 - tail])

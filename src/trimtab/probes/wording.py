@@ -21,7 +21,7 @@ DEFLECTION_CUES = tuple(
     for cue in (
         rf"\b(?:i|we) (?:can|could|may|am able to|are able to) only {_HELP}",
         rf"\b(?:i|we) only {_HELP}\b",
-        r"\b(?:i am|i'm|we are|we're|i was) (?:only|just) (?:here|able|set up|made|meant|built|for)",
+        r"\b(?:i am|i'm|we are|we're) (?:only|just) (?:here|able|set up|made|meant|built|for)",
         rf"\b(?:can't|cannot|can not|unable to|not able to|won't be able to|not allowed to)"
         rf" (?:\w+ ){{0,2}}?{_HELP}",
         r"\b(?:outside|beyond|not (?:within|part of|in)) (?:of )?(?:my|our|what|the|scope)",
@@ -36,7 +36,8 @@ STOP_WORDS = frozenset(
     for from get got had has have he her here him his how i if in into is it its just let like
     make me my no not of off on one or our out over please she should so some than that the their
     them then there these they this those to too up us very want was we were what when where which
-    who why will with would yes you your i'm i'd i'll i've it's that's there's don't can't""".split()
+    who why will with would yes you your
+    i'm i'd i'll i've it's that's there's don't can't""".split()
 )
 NUMBER_WORDS = {
     word: value
@@ -48,7 +49,7 @@ NUMBER_WORDS = {
 TENS = {
     word: 10 * value
     for value, word in enumerate(
-        "twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2
+        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2
     )
 }
 ABBREVIATIONS = re.compile(

@@ -197,7 +197,8 @@ class Charter(Strict):
     specialise: TuneConfig | None = None
     tune: TuneConfig = TuneConfig()
     doses: dict[Kind, int] = Field(
-        default_factory=lambda: {"contrast": 48, "twin": 24, "scope": 24, "replay": 16}
+        default={"contrast": 48, "twin": 24, "scope": 24, "replay": 16},
+        description="Rows of each kind in the first candidate's plan.",
     )
     control: bool = False
     budget: Budget = Budget()

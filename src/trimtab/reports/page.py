@@ -19,8 +19,8 @@ from trimtab.reports.palettes import DARK, LIGHT, css_for_pictures, css_variable
 from trimtab.reports.pictures import clause_chart, svg
 from trimtab.reports.replies import replies_by_clause
 
-WIDE = 900
-PHONE = 330
+WIDE = 940
+PHONE = 340
 
 FILTERS: dict[str, Callable[..., str]] = {
     "clip": wording.clip,

@@ -39,12 +39,17 @@ class Layout:
 
     @property
     def plot_width(self) -> int:
-        beside = 16 if self.narrow else self.names_width + LABELS_WIDTH
+        beside = 12 if self.narrow else self.names_width + LABELS_WIDTH
         return self.width - beside
 
     @property
     def row_height(self) -> int:
         return 54 if self.narrow else 38
+
+    @property
+    def right(self) -> int:
+        """Room for labels in fonts that are wider than the one drawn with."""
+        return 8 if self.narrow else 30
 
     @property
     def middle(self) -> int:
@@ -100,7 +105,7 @@ def clause_chart(
         alt.vconcat(*drawn, spacing=28)
         .properties(
             background="transparent",
-            padding=2,
+            padding={"left": 2, "top": 2, "right": layout.right, "bottom": 2},
             description="Each clause's rate with its 95% interval, against its target.",
         )
         .configure(font="sans-serif")

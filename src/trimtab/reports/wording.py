@@ -173,10 +173,10 @@ def goal(kind: ClauseKind, target: float) -> str:
 
 
 def more_probes(result: ClauseResult) -> str:
-    """How many more probes would decide the verdict; empty where it is decided."""
-    if result.verdict != "undecided":
+    """How many more probes would decide the verdict; empty where it is decided or has none."""
+    if result.verdict != "undecided" or not result.n:
         return ""
-    return f"about {count(result.more)}" if result.more is not None else "no number up to a million"
+    return f"about {count(result.more)}" if result.more is not None else "over a million"
 
 
 def verdict_sentence(story: Story) -> str:

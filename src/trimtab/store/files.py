@@ -21,6 +21,7 @@ PARTIAL = ".partial"  # half written or half deleted: of no use to anyone
 ASIDE = ".aside"  # a complete folder, until its successor stands in its place
 
 NO_SPACE = "free some space, or give another --out"
+FILE_IN_THE_WAY = "a file stands where a folder is needed: move it, or give another path"
 NO_PERMISSION = "change its permissions or its folder's, or give another path"
 FIXES = {
     errno.ENOSPC: NO_SPACE,
@@ -29,6 +30,8 @@ FIXES = {
     errno.EROFS: "its file system is read-only: give another --out",
     errno.EACCES: NO_PERMISSION,
     errno.EPERM: NO_PERMISSION,
+    errno.EEXIST: FILE_IN_THE_WAY,
+    errno.ENOTDIR: FILE_IN_THE_WAY,
     errno.ENOENT: "check the name, and that its folder exists",
 }
 
@@ -77,7 +80,7 @@ def fill_folder(path: str | Path) -> Iterator[Path]:
     with explained(path, "written"):
         recover_folder(path)
         if path.is_file():
-            raise RunError("is a file where a folder is to stand", where=str(path))
+            raise RunError("is a file, not a folder", where=str(path), fix=FILE_IN_THE_WAY)
         try:
             partial.mkdir(parents=True)
             yield partial

@@ -29,6 +29,7 @@ from trimtab.store.rows import Journal, adapter_of, read_bytes, read_json, write
 LOCK = ".lock"
 NOT_OUTPUTS = (LOCK, "log.jsonl", "manifest.json", "timings.json")
 DIFFERENCES_SHOWN = 3
+RARE_LINE_BREAKS = frozenset("\x85\u2028\u2029")  # PyYAML keeps them only between double quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +264,8 @@ class ReadableDumper(yaml.SafeDumper):
 
 def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = "|" if "\n" in text else None
+    if not RARE_LINE_BREAKS.isdisjoint(text):
+        style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -48,7 +48,7 @@ def default_learning_rate(parameters: int, method: str) -> float:
     >>> f"{default_learning_rate(7_000_000_000, 'full'):.0e}"
     '1e-05'
     """
-    rate = REFERENCE_RATE * (REFERENCE_PARAMETERS / parameters) ** SIZE_EXPONENT
+    rate: float = REFERENCE_RATE * (REFERENCE_PARAMETERS / parameters) ** SIZE_EXPONENT
     return min(rate * (LORA_FACTOR if method == "lora" else 1.0), 3e-3)
 
 
@@ -66,8 +66,8 @@ def tune(
     """Train the model at `source` (a folder or hub id) on `examples`, and write it to `out`.
 
     `exact_steps` makes it that many, repeating rows where needed; otherwise `config.epochs`
-    decides. `scratch` holds checkpoints while training runs, from which a second call goes on. Raises
-    DataError naming every row that is longer than the model's context or teaches nothing.
+    decides. `scratch` holds checkpoints while training runs, from which a second call goes on.
+    Raises DataError naming every row that is longer than the model's context or teaches nothing.
     """
     began = time.monotonic()
     network, tokenizer = load_network(source)

@@ -46,7 +46,6 @@ class Masters:
             master.grad = gradient if master.grad is None else master.grad.add_(gradient)
             weight.grad = None
 
-    @torch.no_grad()
     def scatter(self, step: int) -> None:
         """Round the masters into the working copies."""
         if not self._separate:

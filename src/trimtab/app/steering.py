@@ -1,0 +1,322 @@
+"""The parts of steering: from a start, by way of candidates, to final figures."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from trimtab.app.looks import note_look
+from trimtab.app.measurements import (
+    Measurement,
+    baseline_scores,
+    held_out_log_probabilities,
+    is_measured,
+    measure_model,
+    read_measurement,
+)
+from trimtab.app.outcomes import Outcome, Trained, write_plan
+from trimtab.app.progress import Progress
+from trimtab.app.project import Project
+from trimtab.app.training import opened, train_into, weights_of
+from trimtab.models.encoders import StaticEncoder
+from trimtab.models.load import load_model
+from trimtab.plans.doses import best_candidate, next_doses, within_rows
+from trimtab.plans.plan import plan as choose_rows
+from trimtab.probes.loss import bootstrap_loss, loss_difference
+from trimtab.probes.profile import final_would_meet
+from trimtab.records.plan import Doses, Plan, PlanRow
+from trimtab.records.probe import Split
+from trimtab.records.profile import ClauseResult, Profile
+from trimtab.records.protocols import Model
+from trimtab.records.reply import Score
+from trimtab.records.story import Control
+from trimtab.store import Run, read_json, read_jsonl, write_json
+
+
+def specialise(project: Project, run: Run, progress: Progress) -> str:
+    """The model that steering starts from: tuned on all scope rows first, where asked for."""
+    config = project.charter.specialise
+    if config is None:
+        return weights_of(project.charter.model)
+    folder = run.folder / "specialised"
+    if not (folder / "tuned.json").is_file():
+        rows = list(project.pool.get("scope", ()))
+        tuned = train_into(
+            weights_of(project.charter.model),
+            rows,
+            config,
+            folder,
+            progress,
+            project.charter.system,
+            "specialising on the scope rows",
+        )
+        run.add_seconds("tuning", tuned.seconds)
+        run.log("specialised", tokens=tuned.tokens, steps=tuned.steps)
+        write_json(folder / "tuned.json", tuned)
+    return str(folder / "model")
+
+
+def search(
+    project: Project,
+    run: Run,
+    start: str,
+    profile: Profile,
+    baseline: Sequence[Score] | None,
+    progress: Progress,
+) -> Outcome:
+    """Train candidates with growing doses until one has enough, or something runs out."""
+    charter, budget = project.charter, project.charter.budget
+    enough = _enough_on_final(project)
+    encoder = StaticEncoder()
+    candidates: list[Trained] = []
+    profiles: list[Profile] = []
+    doses: Doses | None = within_rows(charter.doses, budget.rows)
+    ended = "no clause asked for more than the pool holds"
+    if all(enough(result) for result in profile.clauses):
+        return Outcome(0, (), "the model met its charter before any tuning")
+    while doses is not None:
+        number = len(candidates) + 1
+        chosen = choose_rows(
+            profiles[-1] if profiles else profile, project.pool, doses, project.suite, encoder
+        )
+        if not chosen.rows:
+            ended = "the pool holds no rows that the missed clauses ask for"
+            break
+        folder = run.folder / "candidates" / str(number)
+        if stop := _out_of_budget(project, run, candidates, chosen, folder):
+            ended = stop
+            break
+        trained = _train_candidate(project, run, start, number, chosen, folder, progress)
+        measured = measure_model(
+            project,
+            load_model(str(folder / "model")),
+            "select",
+            folder,
+            progress,
+            baseline=baseline,
+            label=f"candidate {number}",
+        )
+        run.add_seconds("measuring", measured.profile.seconds)
+        candidates.append(trained)
+        profiles.append(measured.profile)
+        progress.say(_one_line(number, chosen, measured.profile))
+        best = best_candidate(profiles, [each.rows for each in candidates], enough)
+        if all(enough(result) for result in measured.profile.clauses):
+            ended = "every clause has enough on the select split"
+            break
+        if len(candidates) >= budget.candidates:
+            ended = f"the budget of {budget.candidates} candidates is out"
+            break
+        grown = next_doses(chosen.doses, measured.profile, chosen.held, enough)
+        doses = within_rows(grown, budget.rows) if grown else None
+        if doses is not None and doses == chosen.doses:
+            ended, doses = f"the budget of {budget.rows} rows is out", None
+    if not candidates:
+        return Outcome(0, (), ended)
+    best = best_candidate(profiles, [each.rows for each in candidates], enough)
+    return Outcome(candidates[best].number, tuple(candidates), ended)
+
+
+def _train_candidate(
+    project: Project,
+    run: Run,
+    start: str,
+    number: int,
+    chosen: Plan,
+    folder: Path,
+    progress: Progress,
+) -> Trained:
+    path = folder / "candidate.json"
+    if path.is_file():
+        return read_json(path, Trained)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_plan(folder, chosen)
+    doses = ", ".join(f"{dose} {kind}" for kind, dose in chosen.doses.items() if dose)
+    progress.say(f"candidate {number}: {doses}")
+    tuned = train_into(
+        start,
+        chosen.examples,
+        project.charter.tune,
+        folder,
+        progress,
+        project.charter.system,
+        f"tuning candidate {number}",
+    )
+    trained = Trained(
+        number, dict(chosen.doses), len(chosen.rows), tuned.steps, tuned.tokens, tuned.seconds
+    )
+    run.add_seconds("tuning", tuned.seconds)
+    run.log("candidate", number=number, doses=dict(chosen.doses), tokens=tuned.tokens)
+    write_json(path, trained)
+    return trained
+
+
+def _out_of_budget(
+    project: Project, run: Run, candidates: Sequence[Trained], chosen: Plan, folder: Path
+) -> str | None:
+    """Why the next candidate may not be trained, or None where it may."""
+    budget = project.charter.budget
+    if (folder / "candidate.json").is_file():
+        return None
+    if budget.minutes is not None:
+        spent = (run.seconds("tuning") + run.seconds("measuring")) / 60
+        if spent >= budget.minutes:
+            return f"the budget of {budget.minutes:g} minutes is out"
+    if budget.tokens is not None:
+        from trimtab.tuning.sft import count_tokens
+
+        spent_tokens = sum(each.tokens for each in candidates)
+        rows = opened(chosen.examples, project.charter.system)
+        next_tokens = count_tokens(weights_of(project.charter.model), rows)
+        next_tokens *= project.charter.tune.epochs
+        if spent_tokens + next_tokens > budget.tokens:
+            return f"the budget of {budget.tokens:,} tokens is out"
+    return None
+
+
+def _enough_on_final(project: Project) -> Callable[[ClauseResult], bool]:
+    """Whether a clause would be met on the final split at the rate that select shows."""
+    sizes = {
+        clause.id: sum(probe.split == "final" for probe in project.suite.of(clause.id))
+        for clause in project.charter.clauses
+    }
+    return lambda result: final_would_meet(result, sizes[result.clause])
+
+
+def keep(run: Run, start: str, outcome: Outcome) -> None:
+    """Put the chosen candidate's model and plan into the run, and drop the others' weights."""
+    kept = run.folder / "model"
+    if not outcome.chosen:
+        if not kept.exists():
+            shutil.copytree(start, kept)
+    else:
+        chosen = run.folder / "candidates" / str(outcome.chosen)
+        shutil.copyfile(chosen / "plan.jsonl", run.folder / "plan.jsonl")
+        shutil.copyfile(chosen / "doses.json", run.folder / "doses.json")
+        if (chosen / "model").is_dir() and not kept.exists():
+            (chosen / "model").rename(kept)
+    write_json(run.folder / "outcome.json", outcome)
+
+
+def conclude(project: Project, run: Run, start: str, outcome: Outcome, progress: Progress) -> None:
+    """Final figures, before and after, the control, and the report."""
+    note_look(project, run)
+    baseline = baseline_of(project, run, "final", None, progress)
+    measure_at(project, run, start, "final", "before", baseline, progress)
+    kept = str(run.folder / "model")
+    after = load_model(kept)
+    measured = measure_model(
+        project,
+        after,
+        "final",
+        run.folder,
+        progress,
+        baseline=baseline,
+        with_loss=True,
+        label="the steered model (final)",
+    )
+    run.add_seconds("measuring", measured.profile.seconds)
+    if project.charter.control and outcome.chosen and project.held_out:
+        control = _control(project, run, start, outcome, after, progress)
+        outcome = replace(outcome, control=control)
+        write_json(run.folder / "outcome.json", outcome)
+    for number in range(1, len(outcome.candidates) + 1):
+        shutil.rmtree(run.folder / "candidates" / str(number) / "model", ignore_errors=True)
+
+
+def _control(
+    project: Project, run: Run, start: str, outcome: Outcome, after: Model, progress: Progress
+) -> Control:
+    """The held-out loss beside that of a model trained as long on the plan without contrast."""
+    folder = run.folder / "control"
+    path = folder / "control.json"
+    if path.is_file():
+        return read_json(path, Control)
+    chosen = next(each for each in outcome.candidates if each.number == outcome.chosen)
+    rows = [
+        row.example
+        for row in read_jsonl(run.folder / "plan.jsonl", PlanRow)
+        if row.example.kind != "contrast"
+    ]
+    folder.mkdir(exist_ok=True)
+    tuned = train_into(
+        start,
+        rows,
+        project.charter.tune,
+        folder,
+        progress,
+        project.charter.system,
+        "tuning the control, without contrast",
+        steps=chosen.steps,
+    )
+    run.add_seconds("tuning", tuned.seconds)
+    without = load_model(str(folder / "model"))
+    control_scores = held_out_log_probabilities(project, without)
+    loss = bootstrap_loss(control_scores)
+    difference = loss_difference(control_scores, held_out_log_probabilities(project, after))
+    control = Control(loss, difference)
+    write_json(path, control)
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    return control
+
+
+def measure_at(
+    project: Project,
+    run: Run,
+    source: str,
+    split: Split,
+    name: str,
+    baseline: Sequence[Score] | None,
+    progress: Progress,
+) -> Measurement:
+    """Measure the model at `source` into a folder of the run, unless that was done."""
+    folder = run.folder / name
+    if is_measured(folder):
+        return read_measurement(folder)
+    measured = measure_model(
+        project,
+        load_model(source),
+        split,
+        folder,
+        progress,
+        baseline=baseline,
+        with_loss=split == "final",
+        label=f"the model before steering ({split})",
+    )
+    run.add_seconds("measuring", measured.profile.seconds)
+    return measured
+
+
+def baseline_of(
+    project: Project, run: Run, split: Split, model: Model | None, progress: Progress
+) -> tuple[Score, ...] | None:
+    """The baseline's scores; None where the model measured is itself the baseline."""
+    if not any(clause.kind == "retain" for clause in project.charter.clauses):
+        return ()
+    folder = run.folder / "baseline" / split
+    spec = project.charter.baseline or project.charter.model
+    if (folder / "scores.jsonl").is_file():
+        return tuple(read_jsonl(folder / "scores.jsonl", Score))
+    baseline = load_model(spec)
+    if model is not None and baseline.fingerprint == model.fingerprint:
+        return None
+    return baseline_scores(project, baseline, split, folder, progress)
+
+
+def _one_line(number: int, chosen: Plan, profile: Profile) -> str:
+    rates = ", ".join(f"{result.clause} {result.rate:.0%}" for result in profile.clauses)
+    return f"candidate {number} ({len(chosen.rows)} rows): {rates}"
+
+
+def finish(project: Project, run: Run, inputs: dict[str, str]) -> None:
+    """Close a run whose inputs are the charter's files, and others by their hashes."""
+    charter = project.charter
+    files: dict[str, str | Path] = {
+        clause.requests: Path(clause.requests) for clause in charter.clauses
+    }
+    files |= {file.path: Path(file.path) for file in charter.pool}
+    if charter.held_out:
+        files[charter.held_out.path] = Path(charter.held_out.path)
+    run.finish({**files, **inputs}, run.seconds("tuning") + run.seconds("measuring"))
