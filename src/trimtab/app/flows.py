@@ -14,7 +14,7 @@ from trimtab.app.steering import (
     conclude,
     finish,
     keep,
-    measure_at,
+    measure_once,
     search,
     specialise,
 )
@@ -135,7 +135,9 @@ def steer(charter: Name, out: Name, *, progress: Progress = SILENT) -> Profile:
             write_json(run.folder / "suite.json", project.suite)
             start = specialise(project, run, progress)
             baseline = baseline_of(project, run, "select", None, progress)
-            before = measure_at(project, run, start, "select", "start", baseline, progress)
+            before = measure_once(
+                project, run, start, "select", run.folder / "start", baseline, progress, "the start"
+            )
             outcome = search(project, run, start, before.profile, baseline, progress)
             keep(run, start, outcome)
             conclude(project, run, start, outcome, progress)

@@ -67,6 +67,9 @@ def search(
     progress: Progress,
 ) -> Outcome:
     """Train candidates with growing doses until one has enough, or something runs out."""
+    decided = run.folder / "outcome.json"
+    if decided.is_file():
+        return read_json(decided, Outcome)
     charter, budget = project.charter, project.charter.budget
     enough = _enough_on_final(project)
     encoder = StaticEncoder()
@@ -89,20 +92,19 @@ def search(
             ended = stop
             break
         trained = _train_candidate(project, run, start, number, chosen, folder, progress)
-        measured = measure_model(
+        measured = measure_once(
             project,
-            load_model(str(folder / "model")),
+            run,
+            str(folder / "model"),
             "select",
             folder,
+            baseline,
             progress,
-            baseline=baseline,
-            label=f"candidate {number}",
+            f"candidate {number}",
         )
-        run.add_seconds("measuring", measured.profile.seconds)
         candidates.append(trained)
         profiles.append(measured.profile)
         progress.say(_one_line(number, chosen, measured.profile))
-        best = best_candidate(profiles, [each.rows for each in candidates], enough)
         if all(enough(result) for result in measured.profile.clauses):
             ended = "every clause has enough on the select split"
             break
@@ -201,27 +203,18 @@ def keep(run: Run, start: str, outcome: Outcome) -> None:
 
 
 def conclude(project: Project, run: Run, start: str, outcome: Outcome, progress: Progress) -> None:
-    """Final figures, before and after, the control, and the report."""
+    """Final figures before and after, and the control; then the candidates' weights go."""
     note_look(project, run)
     baseline = baseline_of(project, run, "final", None, progress)
-    measure_at(project, run, start, "final", "before", baseline, progress)
     kept = str(run.folder / "model")
-    after = load_model(kept)
-    measured = measure_model(
-        project,
-        after,
-        "final",
-        run.folder,
-        progress,
-        baseline=baseline,
-        with_loss=True,
-        label="the steered model (final)",
-    )
-    run.add_seconds("measuring", measured.profile.seconds)
-    if project.charter.control and outcome.chosen and project.held_out:
-        control = _control(project, run, start, outcome, after, progress)
-        outcome = replace(outcome, control=control)
-        write_json(run.folder / "outcome.json", outcome)
+    for source, folder, label in (
+        (start, run.folder / "before", "the model before steering (final)"),
+        (kept, run.folder, "the steered model (final)"),
+    ):
+        measure_once(project, run, source, "final", folder, baseline, progress, label)
+    if project.charter.control and outcome.chosen and project.held_out and not outcome.control:
+        control = _control(project, run, start, outcome, load_model(kept), progress)
+        write_json(run.folder / "outcome.json", replace(outcome, control=control))
     for number in range(1, len(outcome.candidates) + 1):
         shutil.rmtree(run.folder / "candidates" / str(number) / "model", ignore_errors=True)
 
@@ -262,17 +255,17 @@ def _control(
     return control
 
 
-def measure_at(
+def measure_once(
     project: Project,
     run: Run,
     source: str,
     split: Split,
-    name: str,
+    folder: Path,
     baseline: Sequence[Score] | None,
     progress: Progress,
+    label: str,
 ) -> Measurement:
-    """Measure the model at `source` into a folder of the run, unless that was done."""
-    folder = run.folder / name
+    """Measure the model at `source` into `folder`, with its loss on the final split, or read it."""
     if is_measured(folder):
         return read_measurement(folder)
     measured = measure_model(
@@ -283,7 +276,7 @@ def measure_at(
         progress,
         baseline=baseline,
         with_loss=split == "final",
-        label=f"the model before steering ({split})",
+        label=label,
     )
     run.add_seconds("measuring", measured.profile.seconds)
     return measured

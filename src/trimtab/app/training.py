@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trimtab.app.progress import Progress
-from trimtab.models.load import as_endpoint
+from trimtab.models.load import as_endpoint, find_weights
 from trimtab.records.charter import ModelSpec, TuneConfig
 from trimtab.records.conversation import with_system
 from trimtab.records.errors import ModelError
