@@ -23,7 +23,17 @@ ROOMS = {
     "plans": {"records", "store"},
     "reports": {"records", "store"},
     "tuning": {"records", "store", "models"},
-    "app": {"records", "store", "charters", "data", "models", "probes", "plans", "reports", "tuning"},
+    "app": {
+        "records",
+        "store",
+        "charters",
+        "data",
+        "models",
+        "probes",
+        "plans",
+        "reports",
+        "tuning",
+    },
 }
 TORCH_ROOMS = {"models", "tuning"}
 FORBIDDEN_NAMES = {"utils", "common", "helpers", "manager", "core", "base", "types", "misc"}
@@ -106,7 +116,9 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 
 def test_importing_trimtab_is_quick() -> None:
-    program = "import sys, trimtab; print(sorted({'torch', 'numpy', 'pydantic'} & set(sys.modules)))"
+    program = (
+        "import sys, trimtab; print(sorted({'torch', 'numpy', 'pydantic'} & set(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

@@ -148,7 +148,7 @@ class TestForms:
         path = write_jsonl(tmp_path / "a.jsonl", {"messages": [{"role": "user", "content": parts}]})
         assert complaint(path) == (
             f"{path}:1: turn 1: a part of its content has the type 'image_url'\n"
-            "  leave the part out: only text is read"
+            "  Leave the part out: only text is read."
         )
 
     def test_columns_outside_the_conversation_are_kept_and_nulls_are_not(
@@ -160,15 +160,15 @@ class TestForms:
     @pytest.mark.parametrize(
         ("row", "wrong", "fix"),
         [
-            ({"messages": []}, "the conversation has no turns", "fill the row or delete it"),
-            ({"messages": {}}, "messages is an object, not a list of turns", "write ["),
-            ({"messages": "no list"}, "not JSON: Expecting value (column 1)", "correct"),
+            ({"messages": []}, "the conversation has no turns", "Fill the row"),
+            ({"messages": {}}, "messages is an object, not a list of turns", "Write ["),
+            ({"messages": "no list"}, "not JSON: Expecting value (column 1)", "Correct"),
             ({"messages": ["Hi"]}, "turn 1: a text, not an object", "role and content"),
             ({"messages": [{"content": "Hi"}]}, "turn 1: it has no role", "role and content"),
             (
                 {"messages": [{"role": "asistant", "content": "Hi"}]},
                 "turn 1: unknown role 'asistant'",
-                "did you mean 'assistant'?",
+                "Did you mean 'assistant'?",
             ),
             ({"messages": [{"role": 3, "content": "Hi"}]}, "turn 1: role is a number", "a text"),
             ({"messages": [{"role": "user"}]}, "turn 1: it has no content", "content"),
@@ -176,7 +176,7 @@ class TestForms:
             (
                 {"messages": [{"role": "user", "content": "a", "tool_calls": [{"name": "f"}]}]},
                 "turn 1: tool_calls in a turn of the user",
-                "only the assistant calls tools",
+                "Only the assistant calls tools.",
             ),
             (
                 {"messages": [{"role": "assistant", "content": "a", "tool_calls": [{}]}]},
@@ -191,7 +191,7 @@ class TestForms:
             (
                 {"conversations": [{"from": "humam", "value": "Hi"}]},
                 "turn 1: unknown speaker 'humam'",
-                "did you mean 'human'?",
+                "Did you mean 'human'?",
             ),
             ({"conversations": [{"from": "human"}]}, "turn 1: it has no value", "value"),
             ({"prompt": 5, "completion": "a"}, "prompt is a number, not a text", "as a text"),
@@ -199,7 +199,7 @@ class TestForms:
             (
                 {"instruction": "a", "output": "b", "history": [["a"]]},
                 "history is not a list of pairs of texts",
-                "write",
+                "Write",
             ),
             (
                 {"instruction": "a", "instances": []},
@@ -207,8 +207,8 @@ class TestForms:
                 "columns: {prompt: …, completion: …}",
             ),
             ({}, "no conversation in the columns (none)", "prompt + completion"),
-            (5, "a row is a number, not an object or a text", "write"),
-            (None, "a row is null, not an object or a text", "write"),
+            (5, "a row is a number, not an object or a text", "Write"),
+            (None, "a row is null, not an object or a text", "Write"),
         ],
     )
     def test_a_row_of_no_form_is_named(
@@ -240,12 +240,12 @@ class TestColumns:
     def test_unknown_names_on_either_side_are_refused(self, tmp_path: Path) -> None:
         path = write_jsonl(tmp_path / "rows.jsonl", {"body": "a"}, {"body": "b", "summary": "c"})
         assert complaint(path, {"promt": "body"}) == (
-            f"{path}: columns: unknown name 'promt'\n  did you mean 'prompt'?"
+            f"{path}: columns: unknown name 'promt'\n  Did you mean 'prompt'?"
         )
         assert complaint(path, {"prompt": "boddy"}) == (
-            f"{path}: columns: the file has no column 'boddy'\n  did you mean 'body'?"
+            f"{path}: columns: the file has no column 'boddy'\n  Did you mean 'body'?"
         )
-        assert "valid: body, summary" in complaint(path, {"prompt": "x"})
+        assert "There are: body, summary." in complaint(path, {"prompt": "x"})
 
 
 class TestJsonl:
@@ -261,7 +261,7 @@ class TestJsonl:
         [
             (b'{"text": "a"', "not JSON: Expecting ',' delimiter (column 13)"),
             (b'{"text": NaN}', "not JSON: NaN is not a JSON number"),
-            (b'{"text": "\xe9"}', "not UTF-8: byte 0xe9\n  save the file as UTF-8"),
+            (b'{"text": "\xe9"}', "not UTF-8: byte 0xe9\n  Save the file as UTF-8."),
             (b'{"text": "\\ud83d"}', "half of a surrogate pair, which is no character"),
             (b'{"\\udc00": 1, "text": "a"}', "half of a surrogate pair"),
             (b"[" * 100_000, "nested too deeply"),
@@ -325,7 +325,7 @@ class TestJson:
         path.write_text('{"text": "a"}')
         assert complaint(path) == (
             f"{path}: not a list of rows\n"
-            "  write [row, row, …]; a file with one row a line has the extension .jsonl"
+            "  Write [row, row, …]; a file with one row a line has the extension .jsonl."
         )
         path.write_text('["a",\n"\\ud800"]')
         assert complaint(path).startswith(f"{path}:2: half of a surrogate pair")
@@ -409,12 +409,12 @@ class TestFiles:
         (tmp_path / "recipes.jsonl").touch()
         path = tmp_path / "booking.jsonl"
         assert complaint(path) == (
-            f"{path}: there is no such file\n  did you mean '{tmp_path}/bookings.jsonl'?"
+            f"{path}: there is no such file\n  Did you mean 'bookings.jsonl'?"
         )
-        assert complaint(tmp_path / "no" / "a.jsonl").endswith(f"there is no folder {tmp_path}/no")
+        assert complaint(tmp_path / "no" / "a.jsonl").endswith(f"There is no folder {tmp_path}/no.")
 
     def test_an_empty_folder_is_said_to_be_empty(self, tmp_path: Path) -> None:
-        assert complaint(tmp_path / "a.jsonl").endswith(f"the folder {tmp_path} is empty")
+        assert complaint(tmp_path / "a.jsonl").endswith(f"The folder {tmp_path} is empty.")
 
     @pytest.mark.parametrize(
         ("name", "ending"), [("rows.xlsx", "ends in '.xlsx'"), ("rows", "has no extension")]
@@ -426,7 +426,7 @@ class TestFiles:
         path.write_text("a")
         assert complaint(path) == (
             f"{path}: the file's name {ending}, which is not read\n"
-            "  make it one of .jsonl, .json, .parquet, .csv"
+            "  Make it one of .jsonl, .json, .parquet, .csv."
         )
 
     @pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.parquet"])
@@ -633,7 +633,7 @@ class TestRequests:
         path = write_jsonl(tmp_path / "a.jsonl", {"prompt": "a", "completion": "b"})
         with pytest.raises(DataError) as caught:
             requests_from(load_rows(path))
-        assert "cut the last turn" in str(caught.value)
+        assert "Cut the last turn" in str(caught.value)
         assert requests_from(load_rows(path, {"request": "prompt"}))[0].messages == say("a")
 
     @pytest.mark.parametrize(

@@ -78,6 +78,11 @@ def test_a_rate_on_its_target_is_never_decided():
     assert probes_to_decide(independent(9, 10), 0.9) is None
 
 
+@pytest.mark.parametrize(("successes", "target"), [(64, 1.0), (0, 0.0)])
+def test_a_perfect_rate_never_shows_perfection(successes, target):
+    assert probes_to_decide(independent(successes, 64), target) is None
+
+
 def test_clustered_probes_take_more():
     clustered = Sample(0.95, 100, 50, 60)
     assert probes_to_decide(clustered, 0.9) > probes_to_decide(independent(95, 100), 0.9)

@@ -94,6 +94,15 @@ def test_without_replies_nothing_is_decided(clause, errors):
     assert result.more is None
 
 
+def test_a_loss_among_few_seeds_is_undecided_and_asks_for_more():
+    before = scores(SUMS, (100, True), wordings=5)
+    after = scores(SUMS, (1, False), (99, True), wordings=5)
+    result = clause_result(SUMS, after, before)
+    assert result.verdict == "undecided"
+    assert result.change.low < -0.03 < result.change.high
+    assert result.more >= 5
+
+
 def test_wordings_of_few_seeds_decide_less():
     alone = clause_result(BOOK, scores(BOOK, (100, True)))
     worded = clause_result(BOOK, scores(BOOK, (100, True), wordings=5))

@@ -211,6 +211,14 @@ ASKED: dict[str, tuple[str, str, str]] = {
 }
 
 
+WHYS = {
+    "perform": ("the time is missing", "names the city, the time and the people"),
+    "deflect": ("0.31 like the reply wanted", "the reply wanted, word for word"),
+    "retain": ("says 6, not 5", "says 5"),
+    "never": ("turns it down", "does what was asked"),
+}
+
+
 def side_by_side(clause: Clause, position: int, holds: bool | None, held: bool) -> SideBySide:
     """One probe whose checks hold or not, after and before."""
     asked, before, after = ASKED[clause.id]
@@ -230,14 +238,14 @@ def side_by_side(clause: Clause, position: int, holds: bool | None, held: bool) 
         checks=(CheckSpec("contains", {"slot": ["city", "time"]}),),
         split="final",
     )
-    why = "names the city, the time and the people" if holds else "the time is missing"
+    whys = (WHYS[clause.kind][holds],) if holds is not None else ()
     reply = (
         Reply(after, "stop", 40, 21) if holds is not None else Reply("", "error", error="timed out")
     )
-    earlier = "names all that was asked" if held else "gives a recipe; 0.31 like the wanted reply"
+    earlier = WHYS[clause.kind][held]
     return SideBySide(
         probe=probe,
-        after=Judged(reply, Score(name, clause.id, name, holds, (why,), probe.request.topic)),
+        after=Judged(reply, Score(name, clause.id, name, holds, whys, probe.request.topic)),
         before=Judged(
             Reply(before, "length" if clause.id == "recipes" else "stop", 40, 64),
             Score(name, clause.id, name, held, (earlier,), probe.request.topic),
@@ -320,7 +328,7 @@ def steered() -> Story:
         candidates=candidates(),
         control=Control(Loss(1.401, 1.36, 1.444, 120, 6210), Interval(0.011, -0.002, 0.024)),
         warnings=("3 rows of pool/twins.jsonl are near-duplicates of probes and were left out.",),
-        ended="the budget of 4 candidates was not used up: candidate 2 met what select can show",
+        ended="no candidate left would train other rows than candidate 2",
     )
 
 
@@ -369,7 +377,7 @@ def hostile() -> Story:
 def crowded(clauses: int = 40, probes: int = 75, kind: ClauseKind = "deflect") -> Story:
     """3,000 probes over 40 clauses, all failing, each with long replies."""
     made = tuple(
-        Clause(kind=kind, id=f"a-clause-with-a-rather-long-name-{position}", requests="data/a.jsonl",
+        Clause(kind=kind, id=f"a-clause-with-a-long-name-{position}", requests="data/a.jsonl",
                reply=DEFLECTION, at_least=0.9)
         for position in range(clauses)
     )  # fmt: skip

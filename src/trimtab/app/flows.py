@@ -64,7 +64,8 @@ def measure(
         if final:
             note_look(project, run)
         loaded = load_model(spec)
-        baseline = baseline_of(project, run, split, loaded, progress)
+        against = project.charter.baseline or project.charter.model
+        baseline = baseline_of(project, run, split, None if against == spec else against, progress)
         measurement = measure_model(
             project,
             loaded,
@@ -134,11 +135,11 @@ def steer(charter: Name, out: Name, *, progress: Progress = SILENT) -> Profile:
         if not run.finished:
             write_json(run.folder / "suite.json", project.suite)
             start = specialise(project, run, progress)
-            baseline = baseline_of(project, run, "select", None, progress)
+            baseline = baseline_of(project, run, "select", project.charter.baseline, progress)
             before = measure_once(
                 project, run, start, "select", run.folder / "start", baseline, progress, "the start"
             )
-            outcome = search(project, run, start, before.profile, baseline, progress)
+            outcome = search(project, run, start, before, baseline or before.scores, progress)
             keep(run, start, outcome)
             conclude(project, run, start, outcome, progress)
             report(run.folder)

@@ -26,6 +26,7 @@ from trimtab.plans.doses import best_candidate, next_doses, within_rows
 from trimtab.plans.plan import plan as choose_rows
 from trimtab.probes.loss import bootstrap_loss, loss_difference
 from trimtab.probes.profile import final_would_meet
+from trimtab.records.charter import ModelSpec
 from trimtab.records.plan import Doses, Plan, PlanRow
 from trimtab.records.probe import Split
 from trimtab.records.profile import ClauseResult, Profile
@@ -36,13 +37,13 @@ from trimtab.store import Run, read_json, read_jsonl, write_json
 
 
 def specialise(project: Project, run: Run, progress: Progress) -> str:
-    """The model that steering starts from: tuned on all scope rows first, where asked for."""
+    """The model that steering starts from: tuned on all scope and replay rows, where asked for."""
     config = project.charter.specialise
     if config is None:
         return weights_of(project.charter.model)
     folder = run.folder / "specialised"
     if not (folder / "tuned.json").is_file():
-        rows = list(project.pool.get("scope", ()))
+        rows = [*project.pool.get("scope", ()), *project.pool.get("replay", ())]
         tuned = train_into(
             weights_of(project.charter.model),
             rows,
@@ -50,7 +51,7 @@ def specialise(project: Project, run: Run, progress: Progress) -> str:
             folder,
             progress,
             project.charter.system,
-            "specialising on the scope rows",
+            "specialising on scope and replay rows",
         )
         run.add_seconds("tuning", tuned.seconds)
         run.log("specialised", tokens=tuned.tokens, steps=tuned.steps)
@@ -62,8 +63,8 @@ def search(
     project: Project,
     run: Run,
     start: str,
-    profile: Profile,
-    baseline: Sequence[Score] | None,
+    before: Measurement,
+    baseline: Sequence[Score],
     progress: Progress,
 ) -> Outcome:
     """Train candidates with growing doses until one has enough, or something runs out."""
@@ -77,12 +78,16 @@ def search(
     profiles: list[Profile] = []
     doses: Doses | None = within_rows(charter.doses, budget.rows)
     ended = "no clause asked for more than the pool holds"
-    if all(enough(result) for result in profile.clauses):
+    if all(enough(result) for result in before.profile.clauses):
         return Outcome(0, (), "the model met its charter before any tuning")
     while doses is not None:
         number = len(candidates) + 1
         chosen = choose_rows(
-            profiles[-1] if profiles else profile, project.pool, doses, project.suite, encoder
+            profiles[-1] if profiles else before.profile,
+            project.pool,
+            doses,
+            project.suite,
+            encoder,
         )
         if not chosen.rows:
             ended = "the pool holds no rows that the missed clauses ask for"
@@ -205,13 +210,16 @@ def keep(run: Run, start: str, outcome: Outcome) -> None:
 def conclude(project: Project, run: Run, start: str, outcome: Outcome, progress: Progress) -> None:
     """Final figures before and after, and the control; then the candidates' weights go."""
     note_look(project, run)
-    baseline = baseline_of(project, run, "final", None, progress)
+    baseline = baseline_of(project, run, "final", project.charter.baseline, progress)
     kept = str(run.folder / "model")
-    for source, folder, label in (
-        (start, run.folder / "before", "the model before steering (final)"),
-        (kept, run.folder, "the steered model (final)"),
-    ):
-        measure_once(project, run, source, "final", folder, baseline, progress, label)
+    before = measure_once(
+        project, run, start, "final", run.folder / "before", baseline, progress, "the start (final)"
+    )
+    if baseline is None:
+        baseline = before.scores
+    measure_once(
+        project, run, kept, "final", run.folder, baseline, progress, "the steered model (final)"
+    )
     if project.charter.control and outcome.chosen and project.held_out and not outcome.control:
         control = _control(project, run, start, outcome, load_model(kept), progress)
         write_json(run.folder / "outcome.json", replace(outcome, control=control))
@@ -283,19 +291,15 @@ def measure_once(
 
 
 def baseline_of(
-    project: Project, run: Run, split: Split, model: Model | None, progress: Progress
+    project: Project, run: Run, split: Split, spec: ModelSpec | None, progress: Progress
 ) -> tuple[Score, ...] | None:
-    """The baseline's scores; None where the model measured is itself the baseline."""
-    if not any(clause.kind == "retain" for clause in project.charter.clauses):
-        return ()
+    """What the retain clauses compare with: scores of the model `spec`, None where none is named."""
+    if spec is None or not any(clause.kind == "retain" for clause in project.charter.clauses):
+        return None
     folder = run.folder / "baseline" / split
-    spec = project.charter.baseline or project.charter.model
     if (folder / "scores.jsonl").is_file():
         return tuple(read_jsonl(folder / "scores.jsonl", Score))
-    baseline = load_model(spec)
-    if model is not None and baseline.fingerprint == model.fingerprint:
-        return None
-    return baseline_scores(project, baseline, split, folder, progress)
+    return baseline_scores(project, load_model(spec), split, folder, progress)
 
 
 def _one_line(number: int, chosen: Plan, profile: Profile) -> str:

@@ -33,13 +33,13 @@ def read_values(path: str | Path) -> list[Placed]:
         raise DataError(
             f"the file's name {ending}, which is not read",
             where=str(path),
-            fix=f"make it one of {', '.join(READERS)}",
+            fix=f"Make it one of {', '.join(READERS)}.",
         )
     if not raw.strip():
-        raise DataError("the file is empty", where=str(path), fix="give it a row at least")
+        raise DataError("the file is empty", where=str(path), fix="Give it a row at least.")
     values = list(read(raw, str(path)))
     if not values:
-        raise DataError("the file has no rows", where=str(path), fix="give it one at least")
+        raise DataError("the file has no rows", where=str(path), fix="Give it one at least.")
     return values
 
 
@@ -53,12 +53,12 @@ def parse_json(text: str, where: Where | None = None) -> Any:
 
 def _read(file: Path) -> bytes:
     """The file's bytes, a byte-order mark taken off."""
-    if not file.exists():
-        raise DataError("there is no such file", where=str(file), fix=nearest_file(file))
     try:
         return file.read_bytes().removeprefix(codecs.BOM_UTF8)
+    except FileNotFoundError:
+        raise DataError("there is no such file", where=str(file), fix=nearest_file(file)) from None
     except OSError as error:
-        reason = (error.strerror or "unknown reason").lower()
+        reason = (error.strerror or str(error)).lower()
         raise DataError(f"the file cannot be read: {reason}", where=str(file)) from None
 
 
@@ -70,7 +70,7 @@ def _decode(raw: bytes, path: str, line: int = 1) -> str:
         raise DataError(
             f"not UTF-8: byte 0x{raw[error.start]:02x}",
             where=Where(path, line + raw.count(b"\n", 0, error.start)),
-            fix="save the file as UTF-8",
+            fix="Save the file as UTF-8.",
         ) from None
 
 
@@ -88,7 +88,7 @@ def _json(raw: bytes, path: str) -> Iterator[Placed]:
         raise DataError(
             "not a list of rows",
             where=path,
-            fix="write [row, row, …]; a file with one row a line has the extension .jsonl",
+            fix="Write [row, row, …]; a file with one row a line has the extension .jsonl.",
         )
     has_escapes = "\\u" in text
     for row, where in zip(rows, _json_places(text, path, len(rows)), strict=True):
@@ -124,7 +124,7 @@ def _csv(raw: bytes, path: str) -> Iterator[Placed]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise DataError(f"not CSV: {error}", where=where, fix="check its quotes") from None
+            raise DataError(f"not CSV: {error}", where=where, fix="Check its quotes.") from None
         if not header:
             header = cells
             _refuse_twins(header, where)
@@ -133,7 +133,7 @@ def _csv(raw: bytes, path: str) -> Iterator[Placed]:
                 raise DataError(
                     f"cells in the row: {len(cells)}, in the header: {len(header)}",
                     where=where,
-                    fix="quote cells that hold a comma or a line break",
+                    fix="Quote cells that hold a comma or a line break.",
                 )
             yield {name: cell or None for name, cell in zip(header, cells, strict=True)}, where
 
@@ -148,7 +148,7 @@ def _parquet(raw: bytes, path: str) -> Iterator[Placed]:
         raise DataError(
             f"not a readable Parquet file: {str(error).partition(chr(10))[0]}",
             where=path,
-            fix="write it again",
+            fix="Write it again.",
         ) from None
     for number, row in enumerate(table.iter_rows(named=True), start=1):
         yield row, Where(path, row=number)
@@ -170,12 +170,12 @@ def _loads(text: str, where: Where | None) -> Any:
         if where and where.line is None:
             where = Where(where.path, error.lineno)
         raise DataError(
-            f"not JSON: {error.msg} (column {error.colno})", where=where, fix="correct the JSON"
+            f"not JSON: {error.msg} (column {error.colno})", where=where, fix="Correct the JSON."
         ) from None
     except RecursionError:
-        raise DataError("nested too deeply", where=where, fix="flatten it") from None
+        raise DataError("nested too deeply", where=where, fix="Flatten it.") from None
     except ValueError as error:
-        raise DataError(f"not JSON: {error}", where=where, fix="correct the number") from None
+        raise DataError(f"not JSON: {error}", where=where, fix="Correct the number.") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -190,13 +190,13 @@ def _refuse_lone_surrogates(value: Any, where: Where | None) -> None:
         raise DataError(
             "half of a surrogate pair, which is no character",
             where=where,
-            fix="write the whole character instead of its \\ud… escape",
+            fix="Write the whole character instead of its \\ud… escape.",
         ) from None
     except RecursionError:
-        raise DataError("nested too deeply", where=where, fix="flatten it") from None
+        raise DataError("nested too deeply", where=where, fix="Flatten it.") from None
 
 
 def _refuse_twins(header: list[str], where: Where) -> None:
     for name in header:
         if header.count(name) > 1:
-            raise DataError(f"two columns are called {name!r}", where=where, fix="rename one")
+            raise DataError(f"two columns are called {name!r}", where=where, fix="Rename one.")

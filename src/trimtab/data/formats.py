@@ -69,12 +69,13 @@ def converse(record: Record, preferred: Collection[str] = ()) -> tuple[Conversat
     if form is None:
         raise DataError(
             f"no conversation in the columns {', '.join(record) or '(none)'}",
-            fix="map its columns (columns: {prompt: …, completion: …}), or use one of these forms: "
-            + ", ".join(" + ".join(form.needs) for form in FORMS),
+            fix="Map its columns (columns: {prompt: …, completion: …}), or use one of these forms: "
+            + ", ".join(" + ".join(form.needs) for form in FORMS)
+            + ".",
         )
     messages = form.read(record)
     if not messages:
-        raise DataError("the conversation has no turns", fix="fill the row or delete it")
+        raise DataError("the conversation has no turns", fix="Fill the row or delete it.")
     system = _text(record, "system") if "system" in record else ""
     used = {*form.needs, *form.takes, "system"}
     rest = {name: value for name, value in record.items() if name not in used}
@@ -133,7 +134,7 @@ def _history(record: Record) -> Conversation:
     pairs = _unpacked(record.get("history", []))
     if not isinstance(pairs, list) or not all(map(_is_exchange, pairs)):
         raise DataError(
-            "history is not a list of pairs of texts", fix='write [["request", "reply"], …]'
+            "history is not a list of pairs of texts", fix='Write [["request", "reply"], …].'
         )
     return say(*(text for pair in pairs for text in pair))
 
@@ -165,7 +166,7 @@ FORM_COLUMNS = frozenset(
 def _text(record: Record, column: str) -> str:
     value = record[column]
     if not isinstance(value, str):
-        raise DataError(f"{column} is {json_type(value)}, not a text", fix="write it as a text")
+        raise DataError(f"{column} is {json_type(value)}, not a text", fix="Write it as a text.")
     return value
 
 
@@ -185,7 +186,7 @@ def _conversation(turns: Any, column: str) -> Conversation:
     if not isinstance(turns, list):
         raise DataError(
             f"{column} is {json_type(turns)}, not a list of turns",
-            fix='write [{"role": "user", "content": …}, …]',
+            fix='Write [{"role": "user", "content": …}, …].',
         )
     return tuple(_numbered_turn(turn, number) for number, turn in enumerate(turns, start=1))
 
@@ -200,14 +201,14 @@ def _numbered_turn(turn: Any, number: int) -> Message:
 def _turn(turn: Any) -> Message:
     if not isinstance(turn, Mapping):
         raise DataError(
-            f"{json_type(turn)}, not an object", fix="give it role and content, or from and value"
+            f"{json_type(turn)}, not an object", fix="Give it role and content, or from and value."
         )
     turn = {name: value for name, value in turn.items() if value is not None}
     if "role" in turn:
         return _chat_turn(turn)
     if "from" in turn:
         return _sharegpt_turn(turn)
-    raise DataError("it has no role", fix="give it role and content, or from and value")
+    raise DataError("it has no role", fix="Give it role and content, or from and value.")
 
 
 def _chat_turn(turn: Record) -> Message:
@@ -216,7 +217,9 @@ def _chat_turn(turn: Record) -> Message:
         raise DataError(f"unknown role {role!r}", fix=did_you_mean(role, ROLES))
     calls = _tool_calls(turn.get("tool_calls", []))
     if calls and role != "assistant":
-        raise DataError(f"tool_calls in a turn of the {role}", fix="only the assistant calls tools")
+        raise DataError(
+            f"tool_calls in a turn of the {role}", fix="Only the assistant calls tools."
+        )
     content = "" if calls and "content" not in turn else _content(turn)
     if role != "tool":
         return Message(role, content, tool_calls=calls)
@@ -233,7 +236,7 @@ def _sharegpt_turn(turn: Record) -> Message:
     if speaker not in SPEAKERS:
         raise DataError(f"unknown speaker {speaker!r}", fix=did_you_mean(speaker, SPEAKERS))
     if "value" not in turn:
-        raise DataError("it has no value", fix="write what is said as its value")
+        raise DataError("it has no value", fix="Write what is said as its value.")
     if speaker == "function_call":
         calls = _unpacked(turn["value"])
         calls = calls if isinstance(calls, list) else [calls]
@@ -244,7 +247,7 @@ def _sharegpt_turn(turn: Record) -> Message:
 def _content(turn: Record) -> str:
     """What the turn says: a text, or the texts of its parts joined as they are."""
     if "content" not in turn:
-        raise DataError("it has no content", fix="write what is said as its content")
+        raise DataError("it has no content", fix="Write what is said as its content.")
     if isinstance(turn["content"], list):
         return "".join(map(_part, turn["content"]))
     return _text(turn, "content")
@@ -254,12 +257,12 @@ def _part(part: Any) -> str:
     if not isinstance(part, Mapping):
         raise DataError(
             f"a part of its content is {json_type(part)}, not an object",
-            fix='write {"type": "text", "text": …}',
+            fix='Write {"type": "text", "text": …}.',
         )
     if part.get("type") != "text" or "text" not in part:
         raise DataError(
             f"a part of its content has the type {part.get('type')!r}",
-            fix="leave the part out: only text is read",
+            fix="Leave the part out: only text is read.",
         )
     return _text(part, "text")
 
@@ -268,7 +271,7 @@ def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:
     if not isinstance(calls, list):
         raise DataError(
             f"tool_calls is {json_type(calls)}, not a list",
-            fix='write [{"function": {"name": …, "arguments": …}}, …]',
+            fix='Write [{"function": {"name": …, "arguments": …}}, …].',
         )
     return tuple(map(_tool_call, calls))
 
@@ -277,7 +280,7 @@ def _tool_call(call: Any) -> ToolCall:
     """A call in OpenAI's form, or its `function` part alone, as ShareGPT has it."""
     function = call.get("function", call) if isinstance(call, Mapping) else call
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-        raise DataError("a tool call without a name", fix="write {name: …, arguments: …}")
+        raise DataError("a tool call without a name", fix="Write {name: …, arguments: …}.")
     arguments = function.get("arguments")
     if not isinstance(arguments, str):
         # A Parquet file can hold dates here, which JSON writes as texts.

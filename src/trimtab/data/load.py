@@ -65,7 +65,7 @@ def requests_from(rows: Iterable[Row]) -> list[Request]:
             raise DataError(
                 f"{twin} stands at {places[request.id]} already",
                 where=row.where,
-                fix="delete one, or give each an id of its own",
+                fix="Delete one, or give each an id of its own.",
             )
         places[request.id] = row.where
         requests.append(request)
@@ -99,7 +99,7 @@ def _row(value: Any, where: Where, columns: Mapping[str, str]) -> Row:
         raise DataError(
             f"a row is {json_type(value)}, not an object or a text",
             where=where,
-            fix='write {"prompt": …, "completion": …}',
+            fix='Write {"prompt": …, "completion": …}.',
         )
     try:
         messages, rest = converse(_renamed(value, columns), preferred=columns)
@@ -124,8 +124,8 @@ def _example(row: Row, kind: Kind | None, reply: str | None) -> Example:
             raise DataError(
                 f"no reply to learn: the last turn is of the {messages[-1].role}",
                 where=row.where,
-                fix="add the assistant's turn, or name the column that holds it: "
-                "columns: {reply: …}",
+                fix="Add the assistant's turn, or name the column that holds it: "
+                "columns: {reply: …}.",
             )
         messages = (*messages, Message("assistant", reply))
     return Example(messages, kind=kind, topic=_topic(row), where=row.where)
@@ -137,7 +137,7 @@ def _request(row: Row) -> Request:
         raise DataError(
             "a request ends with the user's turn, and this row with the assistant's",
             where=row.where,
-            fix="cut the last turn, or read the prompt alone: columns: {request: prompt}",
+            fix="Cut the last turn, or read the prompt alone: columns: {request: prompt}.",
         )
     name = _column_text(row, "id") or content_hash(row.messages)
     return Request(
@@ -160,19 +160,19 @@ def _check_turns(messages: Conversation, where: Where) -> None:
             raise DataError(
                 f"turn {number}: a turn of the {message.role} {after}",
                 where=where,
-                fix="a system turn comes first; then user and assistant take turns, the "
-                "assistant's tools between",
+                fix="A system turn comes first; then user and assistant take turns, the "
+                "assistant's tools between.",
             )
         speaks = message.role in ("user", "assistant")
         if speaks and not message.content.strip() and not message.tool_calls:
             raise DataError(
                 f"turn {number}: the {message.role} says nothing",
                 where=where,
-                fix="fill the turn, or delete the row",
+                fix="Fill the turn, or delete the row.",
             )
         before = message.role
     if all(message.role != "user" for message in messages):
-        raise DataError("no turn of the user", where=where, fix="add one, or delete the row")
+        raise DataError("no turn of the user", where=where, fix="Add one, or delete the row.")
 
 
 def _topic(row: Row) -> str | None:
@@ -187,7 +187,7 @@ def _slots(row: Row) -> dict[str, str]:
         raise DataError(
             f"slots is {json_type(slots)}, not an object",
             where=row.where,
-            fix='write {"city": "Porto", "people": 2}',
+            fix='Write {"city": "Porto", "people": 2}.',
         )
     return {
         name: _as_text(value, f"the slot {name!r}", row.where)
@@ -209,8 +209,8 @@ def _as_text(value: Any, what: str, where: Where) -> str:
         raise DataError(
             f"{what} is {json_type(value)}, not a text or a number",
             where=where,
-            fix="write it as a text",
+            fix="Write it as a text.",
         )
     if isinstance(value, float) and not math.isfinite(value):
-        raise DataError(f"{what} is {value}", where=where, fix="write a number, or leave it out")
+        raise DataError(f"{what} is {value}", where=where, fix="Write a number, or leave it out.")
     return str(value)

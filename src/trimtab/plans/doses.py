@@ -13,7 +13,7 @@ GROWS: dict[str, tuple[Kind, ...]] = {
     # More twins push the boundary back, so a clause that is short asks for its own side alone.
     "deflect": ("contrast",),
     "perform": ("twin", "scope"),
-    "retain": ("replay",),
+    "retain": ("replay", "scope"),
     "never": ("twin", "scope"),
 }
 

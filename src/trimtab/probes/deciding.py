@@ -59,12 +59,13 @@ def probes_to_decide(sample: Sample, target: float) -> int | None:
 
 
 def pairs_to_decide(change: Interval, n: int, clusters: int, floor: float) -> int | None:
-    """How many more probes would put a paired difference above or below `floor`; 0: it is there.
+    """How many more probes would put an undecided paired difference above or below `floor`.
 
     The difference is taken to stay, its interval to shrink as `shrunk` says, in clusters like
-    those that the n pairs have. None as for `probes_to_decide`.
+    those that the n pairs have; the least answer is one cluster's. None as for
+    `probes_to_decide`.
     """
-    total = _fewest(lambda k: _beside(shrunk(change, clusters, k), floor), at_least=clusters)
+    total = _fewest(lambda k: _beside(shrunk(change, clusters, k), floor), at_least=clusters + 1)
     return None if total is None else math.ceil(total * n / clusters) - n
 
 
@@ -75,7 +76,7 @@ def shrunk(change: Interval, n: int, other_n: int) -> Interval:
     wide. The same shares of `other_n` then give the answer. That is exact where the interval is
     Tango's; for a bootstrap interval, n should count its clusters.
     """
-    width = change.high - change.low - 1e-9
+    width = change.high - change.low - 1e-9  # less rounding, or the fewest would be one too many
 
     def rescaled(unseen: int, m: int) -> Interval:
         """Tango's of m probes where `unseen` of n changed beyond those that the value needs."""
@@ -91,7 +92,8 @@ def shrunk(change: Interval, n: int, other_n: int) -> Interval:
 
 
 def _beside(interval: Interval, target: float) -> bool:
-    return interval.low >= target or interval.high <= target
+    """Whether the interval leaves the target to one side; a value on its target has no side."""
+    return interval.value != target and not interval.low < target < interval.high
 
 
 def _fewest(decided: Callable[[int], bool], at_least: int) -> int | None:

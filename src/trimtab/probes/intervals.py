@@ -134,8 +134,8 @@ def bootstrap_ratio(
 ) -> Interval:
     """Σ totals / Σ sizes with a percentile bootstrap interval over the rows, two or more.
 
-    The percentiles are expanded for few rows, as Hesterberg (The American Statistician 2015,
-    section 5.1) does: Φ(-√(k / (k-1)) · t[k-1]) in place of 2.5%.
+    The percentiles of 4,000 resamples are expanded for few rows, as Hesterberg (The American
+    Statistician 2015) does: Φ(-√(k / (k-1)) · t[k-1]) in place of 2.5% for k rows.
     """
     top, bottom = np.asarray(totals, dtype=float), np.asarray(sizes, dtype=float)
     rows = len(top)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trimtab.records.charter import Generation
-from trimtab.records.conversation import with_system
+from trimtab.records.conversation import content_hash, with_system
 from trimtab.records.errors import CheckError
 from trimtab.records.probe import Probe
 from trimtab.records.protocols import Check, Model
@@ -34,14 +34,18 @@ def ask(
     journal: Journal[Answered],
     on_reply: Callable[[Probe, Reply], None] = lambda *_: None,
 ) -> dict[str, Reply]:
-    """A reply for each probe, by its id.
+    """A reply for each probe, by its id; probes of two clauses that ask the same are asked once.
 
     Probes are asked longest first, piece by piece; a finished piece is in the journal. A piece
     that a kill interrupted is asked again as a whole, so that its batches, and so its replies,
     are those of an undisturbed run. Error replies are asked for again.
     """
     replies = {row.probe: row.reply for row in journal.read() if row.reply.finish != "error"}
-    by_length = sorted(probes, key=lambda probe: -sum(map(len, _texts(probe))))
+    alike: dict[str, list[Probe]] = {}
+    for probe in probes:
+        alike.setdefault(content_hash(probe.request.messages), []).append(probe)
+    asked = [same[0] for same in alike.values()]
+    by_length = sorted(asked, key=lambda probe: -sum(map(len, _texts(probe))))
     pieces = [
         by_length[start : start + PIECE_PROBES] for start in range(0, len(by_length), PIECE_PROBES)
     ]
@@ -60,6 +64,10 @@ def ask(
         rows = [Answered(probe.id, reply) for probe, reply in zip(piece, said, strict=True)]
         journal.append(rows)
         replies |= {row.probe: row.reply for row in rows}
+    for same in alike.values():
+        for probe in same[1:]:
+            replies[probe.id] = replies[same[0].id]
+            on_reply(probe, replies[probe.id])
     return {probe.id: replies[probe.id] for probe in probes}
 
 

@@ -33,9 +33,9 @@ class Where:
 class TrimtabError(Exception):
     """Base of every error that trimtab raises on purpose; the command line exits with 2.
 
-    >>> print(TrimtabError("no rows", where=Where("a.jsonl", 3), fix="add one"))
+    >>> print(TrimtabError("no rows", where=Where("a.jsonl", 3), fix="Add one."))
     a.jsonl:3: no rows
-      add one
+      Add one.
     """
 
     def __init__(self, what: str, *, where: Where | str | None = None, fix: str | None = None):
@@ -77,20 +77,21 @@ def did_you_mean(word: str, valid: Iterable[str]) -> str:
     """What to do about a misspelt word: take the nearest valid one, or any of them.
 
     >>> did_you_mean("at_lest", ["at_least", "at_most"])
-    "did you mean 'at_least'?"
+    "Did you mean 'at_least'?"
     >>> did_you_mean("colour", ["at_least", "at_most"])
-    'valid: at_least, at_most'
+    'There are: at_least, at_most.'
     """
     names = list(valid)
     near = get_close_matches(word, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(names)}"
+    return f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names)}."
 
 
 def nearest_file(missing: Path) -> str:
     """What to do about a file that is not there: take the one with the nearest name."""
     folder = missing.parent
-    if not folder.is_dir():
-        return f"there is no folder {folder}"
-    names = sorted(file.name for file in folder.iterdir())
+    try:
+        names = sorted(file.name for file in folder.iterdir())
+    except (OSError, ValueError):
+        return f"There is no folder {folder}."
     near = get_close_matches(missing.name, names, n=1, cutoff=0.0)
-    return f"did you mean {str(folder / near[0])!r}?" if near else f"the folder {folder} is empty"
+    return f"Did you mean {near[0]!r}?" if near else f"The folder {folder} is empty."

@@ -21,6 +21,7 @@ from trimtab.reports.replies import replies_by_clause
 
 WIDE = 940
 PHONE = 340
+DARK_SCREEN = "@media screen and (prefers-color-scheme: dark)"
 
 FILTERS: dict[str, Callable[..., str]] = {
     "clip": wording.clip,
@@ -92,7 +93,7 @@ def _style() -> str:
     return "\n".join(
         [
             f":root {{ {css_variables(LIGHT)} }}",
-            f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {css_variables(DARK)} }} }}",
+            f"{DARK_SCREEN} {{ :root {{ {css_variables(DARK)} }} }}",
             css_for_pictures(drawn_in=LIGHT),
             _asset("page.css"),
         ]

@@ -36,7 +36,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class ClauseReplies:
-    """What is shown of one clause; `failing` and `passing` count all there are.
+    """What is shown of one clause; `failing`, `passing` and `unanswered` count all there are.
 
     Failing are replies that are not as wanted, or never came: those that got worse stand first.
     """
@@ -47,6 +47,7 @@ class ClauseReplies:
     passes: tuple[Shown, ...]
     failing: int
     passing: int
+    unanswered: int
 
 
 def replies_by_clause(
@@ -113,6 +114,7 @@ def _shelf(
         passes=tuple(passing[:most_passing]),
         failing=len(failing),
         passing=len(passing),
+        unanswered=sum(shown.outcome == "no reply" for shown in failing),
     )
 
 

@@ -59,10 +59,12 @@ def count(number: int) -> str:
 
 def plural(number: int, noun: str) -> str:
     """
-    >>> plural(1, "clause"), plural(1200, "clause")
-    ('1 clause', '1,200 clauses')
+    >>> plural(1, "clause"), plural(1200, "clause"), plural(2, "reply")
+    ('1 clause', '1,200 clauses', '2 replies')
     """
-    return f"{count(number)} {noun}" + ("" if number == 1 else "s")
+    if number == 1:
+        return f"1 {noun}"
+    return f"{count(number)} {noun[:-1]}ies" if noun[-1] == "y" else f"{count(number)} {noun}s"
 
 
 def percent(share: float) -> str:
@@ -85,6 +87,11 @@ def span(interval: Interval | ClauseResult) -> str:
     '85.1–94.0%'
     """
     return f"{interval.low * 100:.1f}–{interval.high * 100:.1f}%"
+
+
+def rate_and_span(result: ClauseResult | None) -> str:
+    """The rate with Wilson's interval, for example "93.3% [87.4–96.6%]"."""
+    return f"{rate(result)} [{span(result.wilson)}]" if result and result.n else "–"
 
 
 def points(difference: float) -> str:
@@ -123,8 +130,11 @@ def loss(measured: Loss) -> str:
 def control_sentence(control: Control) -> str:
     """What contrast rows and twins did to the loss, and the harm that its interval rules out.
 
-    >>> print(control_sentence(Control(Loss(1.4, 1.3, 1.5, 10, 90), Interval(0.011, -0.002, 0.024))))
-    Beside it, held-out loss differs by +0.011 nats per token [−0.002, +0.024]: harm above 2.4% in perplexity is ruled out.
+    >>> control = Control(Loss(1.4, 1.3, 1.5, 10, 90), Interval(0.011, -0.002, 0.024))
+    >>> for part in control_sentence(control).split(": "):
+    ...     print(part)
+    Beside it, held-out loss differs by +0.011 nats per token [−0.002, +0.024]
+    harm above 2.4% in perplexity is ruled out.
     """
     value, low, high = (
         f"{nats:+.3f}".replace("-", "−")
@@ -185,19 +195,18 @@ def verdict_sentence(story: Story) -> str:
     "5 of 6 clauses met on 640 final probes; recipes is undecided."
     """
     results = story.profile.clauses
-    met = _named(results, "met")
-    all_met = len(met) == len(results)
-    share = f"{'All' if all_met else f'{len(met)} of'} {plural(len(results), 'clause')}"
+    probes = plural(sum(result.n for result in results), f"{story.profile.split} probe")
     if len(results) == 1:
-        share = f"The clause {results[0].clause} is{'' if all_met else ' not shown to be'}"
-    probes = sum(result.n for result in results)
-    where = f"met on {plural(probes, f'{story.profile.split} probe')}"
-    others = [
+        return f"The clause {results[0].clause} is {results[0].verdict} on {probes}."
+    met = len(_named(results, "met"))
+    share = "All" if met == len(results) else f"{met} of"
+    parts = [
+        f"{share} {plural(len(results), 'clause')} met on {probes}",
         _sentence_part(_named(results, "missed"), "missed"),
         _sentence_part(_named(results, "undecided"), "undecided"),
         _sentence_part(_named(results, "nothing to lose"), "at chance, with nothing to lose"),
     ]
-    return "; ".join(part for part in (f"{share} {where}", *others) if part) + "."
+    return "; ".join(filter(None, parts)) + "."
 
 
 def _named(results: Sequence[ClauseResult], verdict: Verdict) -> list[str]:
@@ -217,6 +226,16 @@ def listed(names: Sequence[str]) -> str:
     'book, recipes and poems'
     """
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def failures(failing: int, probes: int, unanswered: int) -> str:
+    """
+    >>> failures(5, 120, 2)
+    '5 of 120 replies are not as wanted, of which 2 never came.'
+    """
+    missing = f", of which {count(unanswered)} never came" if unanswered else ""
+    verb = "is" if failing == 1 else "are"
+    return f"{count(failing)} of {plural(probes, 'reply')} {verb} not as wanted{missing}."
 
 
 def looks_sentence(story: Story) -> str:
