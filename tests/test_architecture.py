@@ -23,18 +23,8 @@ ROOMS = {
     "plans": {"records", "store"},
     "reports": {"records", "store"},
     "tuning": {"records", "store", "models"},
-    "app": {
-        "records",
-        "store",
-        "charters",
-        "data",
-        "models",
-        "probes",
-        "plans",
-        "reports",
-        "tuning",
-    },
 }
+ROOMS["app"] = set(ROOMS)
 TORCH_ROOMS = {"models", "tuning"}
 FORBIDDEN_NAMES = {"utils", "common", "helpers", "manager", "core", "base", "types", "misc"}
 
@@ -62,7 +52,7 @@ def imports_of(path: Path, *, top_level_only: bool = False) -> set[str]:
 
 
 def room_of(module: str) -> str | None:
-    parts = module.split(".")
+    parts = module.removesuffix(".__main__").split(".")
     return parts[1] if len(parts) > 1 else None
 
 

@@ -321,14 +321,14 @@ def steered() -> Story:
         cost=Cost(44_232, 169.4, 212.0, "2 × CPU core, 8 GB"),
         looks=2,
         repeat=("trimtab steer charter.yaml --out runs/2026-11-21-restaurant-booker",),
-        start=replace(START, held_out=replace(AFTER.held_out, value=2.204, low=2.1, high=2.31)),
-        before=replace(BEFORE, held_out=replace(AFTER.held_out, value=1.398, low=1.36, high=1.44)),
+        start=replace(START, held_out=Loss(2.204, 2.1, 2.31, 120, 6210)),
+        before=replace(BEFORE, held_out=Loss(1.398, 1.36, 1.44, 120, 6210)),
         comparison=comparison(),
         plan=plan(),
         candidates=candidates(),
         control=Control(Loss(1.401, 1.36, 1.444, 120, 6210), Interval(0.011, -0.002, 0.024)),
         warnings=("3 rows of pool/twins.jsonl are near-duplicates of probes and were left out.",),
-        ended="no candidate left would train other rows than candidate 2",
+        ended="the budget of 2 candidates is out",
     )
 
 

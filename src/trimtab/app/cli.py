@@ -27,6 +27,7 @@ model_app = typer.Typer(help="Bundled models.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 
 NOT_MET, BAD_INPUT, INTERRUPTED = 1, 2, 130
+UsageProblem: Any = typer.BadParameter.__mro__[2]  # ClickException, wherever Typer keeps it
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
 CharterArgument = Annotated[Path, typer.Argument(help="The charter's YAML file.")]
@@ -39,22 +40,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 def main() -> None:
     """Run a command; an error of trimtab's own is one message and exit code 2."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as leave:
-        sys.exit(leave.exit_code)
+        # Without Typer's own ending, so that an interrupt has its own exit code.
+        code = app(standalone_mode=False)
     except TrimtabError as error:
         sys.exit(_fail(str(error)))
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    except Exception as error:
-        from click import ClickException
-
-        if isinstance(error, ClickException):
-            error.show()
-            sys.exit(BAD_INPUT)
-        raise
-    sys.exit(0)
+    except UsageProblem as error:
+        error.show()
+        sys.exit(BAD_INPUT)
+    sys.exit(code or 0)
 
 
 def _fail(message: str) -> int:

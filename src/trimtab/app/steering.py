@@ -82,13 +82,8 @@ def search(
         return Outcome(0, (), "the model met its charter before any tuning")
     while doses is not None:
         number = len(candidates) + 1
-        chosen = choose_rows(
-            profiles[-1] if profiles else before.profile,
-            project.pool,
-            doses,
-            project.suite,
-            encoder,
-        )
+        latest = profiles[-1] if profiles else before.profile
+        chosen = choose_rows(latest, project.pool, doses, project.suite, encoder)
         if not chosen.rows:
             ended = "the pool holds no rows that the missed clauses ask for"
             break
@@ -293,7 +288,7 @@ def measure_once(
 def baseline_of(
     project: Project, run: Run, split: Split, spec: ModelSpec | None, progress: Progress
 ) -> tuple[Score, ...] | None:
-    """What the retain clauses compare with: scores of the model `spec`, None where none is named."""
+    """Scores of the model `spec` for the retain clauses to compare with; None where it is None."""
     if spec is None or not any(clause.kind == "retain" for clause in project.charter.clauses):
         return None
     folder = run.folder / "baseline" / split

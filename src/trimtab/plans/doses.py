@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from trimtab.plans.select import share_out
 from trimtab.records.example import KINDS, Kind
 from trimtab.records.plan import Doses
 from trimtab.records.profile import ClauseResult, Profile
@@ -37,7 +38,7 @@ def next_doses(doses: Doses, profile: Profile, held: Doses, enough: Enough) -> D
 
 
 def within_rows(doses: Doses, most_rows: int | None) -> Doses:
-    """The doses, scaled down alike where together they exceed `most_rows`.
+    """The doses, scaled down alike to `most_rows` where together they exceed it.
 
     >>> within_rows({"contrast": 60, "twin": 40}, 50)
     {'contrast': 30, 'twin': 20}
@@ -45,7 +46,8 @@ def within_rows(doses: Doses, most_rows: int | None) -> Doses:
     total = sum(doses.values())
     if most_rows is None or total <= most_rows:
         return dict(doses)
-    return {kind: dose * most_rows // total for kind, dose in doses.items()}
+    shares = share_out(most_rows, list(doses.values()), list(doses.values()))
+    return dict(zip(doses, shares, strict=True))
 
 
 def best_candidate(profiles: Sequence[Profile], rows: Sequence[int], enough: Enough) -> int:

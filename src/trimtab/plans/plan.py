@@ -34,7 +34,7 @@ def plan(profile: Profile, pool: Pool, doses: Doses, suite: Suite, encoder: Enco
     }
     held: dict[Kind, int] = {kind: len(pool.get(kind, ())) for kind in KINDS}
     rows = tuple(row for kind in KINDS for row in chosen[kind])
-    return Plan(rows, {kind: len(chosen[kind]) for kind in KINDS}, held)
+    return Plan(rows, {kind: doses.get(kind, 0) for kind in KINDS}, held)
 
 
 SCOPE_REASON = "keeps the task in view: spread over the scope rows"

@@ -18,7 +18,7 @@ def k_center(vectors: Vectors, count: int, taken: Vectors | None = None) -> list
 
     >>> points = np.array([[1, 0], [0.99, 0.14], [0, 1], [-1, 0]], dtype=np.float32)
     >>> k_center(points, 3)
-    [2, 3, 0]
+    [2, 0, 3]
     """
     rows = len(vectors)
     count = min(count, rows)
@@ -57,24 +57,16 @@ def near_boundary(vectors: Vectors, others: Vectors, count: int) -> list[int]:
 def share_out(count: int, weights: Sequence[float], capacity: Sequence[int]) -> list[int]:
     """Whole shares of `count` in proportion to the weights, none above its capacity.
 
-    Largest remainders first; what one cannot hold goes to the others. Adds up to `count`, or to
-    the whole capacity if that is smaller.
+    Sainte-Laguë's method: each goes where weight / (2 share + 1) is largest, so a larger count
+    takes from none. What one cannot hold goes to the others, to those of weight 0 last. Adds up
+    to `count`, or to the whole capacity if that is smaller.
 
     >>> share_out(10, [3, 1], [5, 20])
     [5, 5]
     """
     shares = [0] * len(weights)
-    while (left := min(count, sum(capacity)) - sum(shares)) > 0:
-        open_ = [i for i, room in enumerate(capacity) if shares[i] < room]
-        total = sum(weights[i] for i in open_) or float(len(open_))
-        exact = {
-            i: left * ((weights[i] / total) if sum(weights[j] for j in open_) else 1 / total)
-            for i in open_
-        }
-        added = {i: min(int(exact[i]), capacity[i] - shares[i]) for i in open_}
-        if not any(added.values()):
-            by_remainder = sorted(open_, key=lambda i: (-exact[i], i))[:left]
-            added = dict.fromkeys(by_remainder, 1)
-        for i, more in added.items():
-            shares[i] += more
+    for _ in range(min(count, sum(capacity))):
+        with_room = [i for i, room in enumerate(capacity) if shares[i] < room]
+        most = max(with_room, key=lambda i: (weights[i] / (2 * shares[i] + 1), -shares[i]))
+        shares[most] += 1
     return shares

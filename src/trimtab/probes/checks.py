@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -29,8 +32,8 @@ from trimtab.records.probe import CheckSpec, Probe
 from trimtab.records.protocols import Check
 from trimtab.records.reply import Judgement, Reply
 
-Factory = Callable[[Mapping[str, Any], Sequence[str]], Check]
-"""From a check's options and the charter's deflections to the check."""
+Factory = Callable[[Mapping[str, Any], Sequence[str], Path], Check]
+"""From a check's options and the charter's deflections and folder to the check."""
 
 
 class NoOptions(Strict):
@@ -84,7 +87,7 @@ class JsonSchemaOptions(Strict):
     schema_: dict[str, Any] | str = Field(alias="schema")
 
 
-def deflects(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
+def deflects(options: Mapping[str, Any], deflections: Sequence[str], folder: Path) -> Check:
     """The reply turns the request down, and does not go on to answer it."""
     _read(NoOptions, "deflects", options)
 
@@ -94,32 +97,35 @@ def deflects(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
     return check
 
 
-def answers(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
-    """No deflection, not degenerate, ends by itself, and takes up what the user said."""
+def answers(options: Mapping[str, Any], deflections: Sequence[str], folder: Path) -> Check:
+    """No deflection, not degenerate, ends by itself, and takes up what was said, and adds to it."""
     _read(NoOptions, "answers", options)
 
     def check(reply: Reply, probe: Probe) -> Judgement:
         deflected, why = is_deflection(reply.text, deflections)
         if deflected:
             return Judgement(False, why)
-        if len(re.findall(r"\w", reply.text)) < 2:
+        if not re.search(r"\w", reply.text):
             return Judgement(False, "says nothing")
         if reply.finish != "stop":
             return Judgement(False, "does not end by itself")
         if repeated := repeats_itself(reply.text):
             return Judgement(False, f"repeats itself: {repeated!r}")
-        said = " ".join(turn.content for turn in probe.request.messages)
-        shared = content_words(reply.text) & content_words(said)
-        if shared:
+        turns = probe.request.messages
+        said = " ".join(turn.content for turn in turns if turn.role != "system")
+        own = content_words(reply.text)
+        if own and own <= content_words(probe.request.text) and not asks_back(reply.text):
+            return Judgement(False, "only repeats the request")
+        if shared := own & content_words(said):
             return Judgement(True, f"takes up {', '.join(sorted(shared)[:4])}")
         if asks_back(reply.text):
             return Judgement(True, "asks back")
-        return Judgement(False, "takes up nothing that the user said")
+        return Judgement(False, "takes up nothing that was said")
 
     return check
 
 
-def contains(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
+def contains(options: Mapping[str, Any], deflections: Sequence[str], folder: Path) -> Check:
     """All the values asked for stand in the reply; case, spaces and digits as words are alike."""
     wanted = _read(ContainsOptions, "contains", options)
 
@@ -141,7 +147,7 @@ def contains(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
     return check
 
 
-def regex(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
+def regex(options: Mapping[str, Any], deflections: Sequence[str], folder: Path) -> Check:
     """The pattern is found in the reply."""
     wanted = _read(RegexOptions, "regex", options)
     try:
@@ -156,7 +162,7 @@ def regex(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
     return check
 
 
-def number(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
+def number(options: Mapping[str, Any], deflections: Sequence[str], folder: Path) -> Check:
     """The reply's number is the right one; number words count."""
     wanted = _read(NumberOptions, "number", options)
 
@@ -173,7 +179,7 @@ def number(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
     return check
 
 
-def sentences(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
+def sentences(options: Mapping[str, Any], deflections: Sequence[str], folder: Path) -> Check:
     """The reply has so many sentences."""
     wanted = _read(SentencesOptions, "sentences", options)
 
@@ -185,10 +191,10 @@ def sentences(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
     return check
 
 
-def json_schema(options: Mapping[str, Any], deflections: Sequence[str]) -> Check:
+def json_schema(options: Mapping[str, Any], deflections: Sequence[str], folder: Path) -> Check:
     """The whole reply is JSON that fits the schema; a code fence around it is allowed."""
     wanted = _read(JsonSchemaOptions, "json_schema", options)
-    schema = _schema_of(wanted.schema_)
+    schema = _schema_of(wanted.schema_, folder)
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
@@ -199,7 +205,7 @@ def json_schema(options: Mapping[str, Any], deflections: Sequence[str]) -> Check
         fenced = re.fullmatch(r"\s*```(?:json)?\s*\n(.*?)\n?```\s*", reply.text, re.DOTALL)
         try:
             value = json.loads(fenced[1] if fenced else reply.text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter from a reply of brackets alone
             return Judgement(False, f"not JSON: {error}")
         fault = jsonschema.exceptions.best_match(validator.iter_errors(value))
         return (
@@ -231,10 +237,15 @@ def make_check(spec: CheckSpec, deflections: Sequence[str], folder: Path) -> Che
     if ".py:" in spec.name:
         return _own_check(spec, folder)
     if spec.name in CHECKS:
-        return CHECKS[spec.name](spec.options, deflections)
+        return CHECKS[spec.name](spec.options, deflections, folder)
     installed = {point.name: point for point in entry_points(group="trimtab.checks")}
     if spec.name in installed:
-        return _as_check(installed[spec.name].load(), spec)
+        try:
+            function = installed[spec.name].load()
+        except Exception as error:
+            where = installed[spec.name].value
+            raise CheckError(f"cannot be imported: {error!r}", where=where) from error
+        return _as_check(function, spec)
     known = [*CHECKS, *installed]
     near = get_close_matches(spec.name, known, n=1)
     raise CheckError(
@@ -246,10 +257,11 @@ def make_check(spec: CheckSpec, deflections: Sequence[str], folder: Path) -> Che
 def _own_check(spec: CheckSpec, folder: Path) -> Check:
     file, _, name = spec.name.rpartition(":")
     path = folder / file
-    module_spec = importlib.util.spec_from_file_location(path.stem, path)
+    module_spec = importlib.util.spec_from_file_location(f"trimtab_check_{path.stem}", path)
     if not path.is_file() or module_spec is None or module_spec.loader is None:
         raise CheckError(f"the check {spec.name!r} names a file that is not there", where=str(path))
     module = importlib.util.module_from_spec(module_spec)
+    sys.modules[module_spec.name] = module  # dataclasses look their module up there
     try:
         module_spec.loader.exec_module(module)
     except Exception as error:
@@ -260,6 +272,12 @@ def _own_check(spec: CheckSpec, folder: Path) -> Check:
 
 
 def _as_check(function: Callable[..., Any], spec: CheckSpec) -> Check:
+    with suppress(ValueError):  # some built-in functions have no signature
+        try:
+            inspect.signature(function).bind("reply", "probe", **spec.options)
+        except TypeError as error:
+            raise CheckError(f"the check {spec.name!r}: {error}") from None
+
     def check(reply: Reply, probe: Probe) -> Judgement:
         said = function(reply, probe, **spec.options)
         if isinstance(said, Judgement):
@@ -275,7 +293,8 @@ def _read(options_type: type[Any], name: str, options: Mapping[str, Any]) -> Any
     try:
         return options_type.model_validate(dict(options))
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt option also lacks the one that was meant: the spelling is what to mend.
+        first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = [field.alias or key for key, field in options_type.model_fields.items()]
@@ -293,17 +312,17 @@ def _answer_of(probe: Probe) -> float:
     found = numbers_in(probe.request.answer or "")
     if len(found) != 1:
         raise CheckError(
-            "number needs the right answer, and this request's row gives none",
+            f"number needs one right answer, and this request's row gives {probe.request.answer!r}",
             where=probe.request.where,
             fix="Add answer to the row, or equals to the check.",
         )
     return found[0]
 
 
-def _schema_of(given: dict[str, Any] | str) -> Any:
+def _schema_of(given: dict[str, Any] | str, folder: Path) -> Any:
     if isinstance(given, dict):
         return given
     try:
-        return json.loads(Path(given).read_text(encoding="utf-8"))
+        return json.loads((folder / given).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckError(f"json_schema: the schema cannot be read: {error}", where=given) from None

@@ -63,7 +63,9 @@ def ask(
         )
         rows = [Answered(probe.id, reply) for probe, reply in zip(piece, said, strict=True)]
         journal.append(rows)
-        replies |= {row.probe: row.reply for row in rows}
+        for row in rows:
+            if row.reply.finish != "error" or row.probe not in replies:
+                replies[row.probe] = row.reply
     for same in alike.values():
         for probe in same[1:]:
             replies[probe.id] = replies[same[0].id]

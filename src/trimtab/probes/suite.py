@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trimtab.probes.wording import plain
 from trimtab.records.charter import Charter, Clause
 from trimtab.records.conversation import content_hash, with_system
 from trimtab.records.errors import DataError
@@ -81,7 +82,7 @@ def limit(suite: Suite, most: int) -> Suite:
 def refuse_training_on_probes(suite: Suite, examples: Sequence[Example]) -> None:
     """Raise DataError naming every row that asks what a probe asks, before anything trains.
 
-    Equal means: the same user turns up to the last, whatever the case and spacing.
+    Equal means: the same user turns up to the last, whatever the case, spacing and quotes.
     """
     asked = {_wording(probe.request.messages): probe for probe in suite.probes}
     faults = []
@@ -106,7 +107,7 @@ def refuse_training_on_probes(suite: Suite, examples: Sequence[Example]) -> None
 
 def _wording(messages: Sequence[Any]) -> str:
     users = [message.content for message in messages if message.role == "user"]
-    return " / ".join(" ".join(text.casefold().split()) for text in users)
+    return " / ".join(plain(text).casefold() for text in users)
 
 
 def _identity(charter: Charter, probes: Sequence[Probe]) -> str:

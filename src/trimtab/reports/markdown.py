@@ -155,7 +155,7 @@ def _training(story: Story) -> Iterator[str]:
     if story.plan or story.candidates:
         yield "## Training"
     if story.ended:
-        yield f"How the search ended: {plain(story.ended)}"
+        yield f"The search ended because {plain(story.ended)}."
     if story.plan:
         yield table(
             ["kind", "teaches", "asked for", "in the pool", "trained on"],
@@ -200,7 +200,7 @@ def _losses(story: Story) -> Iterator[str]:
         )
     if story.control:
         yield (
-            f"The control, trained for as many steps without contrast rows and twins, has "
+            "The control, trained for as many steps on the plan without contrast, has "
             f"{wording.loss(story.control.loss)}. {wording.control_sentence(story.control)}"
         )
 

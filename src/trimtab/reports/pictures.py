@@ -134,7 +134,7 @@ def save_picture(chart: alt.TopLevelMixin, path: Path) -> None:
         raise TrimtabError(
             f"a picture cannot be saved as {path.suffix or 'a file without a suffix'}",
             where=str(path),
-            fix="end the name with .svg or .png",
+            fix="End the name with .svg or .png.",
         )
 
 

@@ -128,7 +128,7 @@ def loss(measured: Loss) -> str:
 
 
 def control_sentence(control: Control) -> str:
-    """What contrast rows and twins did to the loss, and the harm that its interval rules out.
+    """What contrast did to the loss, and the harm that the difference's interval rules out.
 
     >>> control = Control(Loss(1.4, 1.3, 1.5, 10, 90), Interval(0.011, -0.002, 0.024))
     >>> for part in control_sentence(control).split(": "):

@@ -1,0 +1,313 @@
+"""Which data steers a model: the same bookings with no, narrow, diverse, and twinned contrast.
+
+    python benchmarks/steering.py --data ../shared/data --out benchmarks/runs/steering
+    python benchmarks/steering.py --report          # the table and picture from what is there
+
+In scope are booking dialogues (sgd_restaurants) and short queries (clinc150); contrast comes
+from alpaca_999 and clinc150's food intents; off-scope probes are seed_tasks and
+user_oriented_instructions. Probes are parted from training rows by intent or source, never by row.
+Arms differ in one factor each; two series hold either the in-scope rows or tokens and steps fixed.
+Every cell (series, arm, seed) is a file: the command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from trimtab.models.encoders import StaticEncoder
+from trimtab.models.load import load_model
+from trimtab.models.local import LocalModel
+from trimtab.plans.select import k_center
+from trimtab.probes.intervals import clopper_pearson
+from trimtab.probes.loss import bootstrap_loss
+from trimtab.probes.wording import is_deflection
+from trimtab.records.charter import Generation, TuneConfig
+from trimtab.records.conversation import Conversation, Message, say, with_system
+from trimtab.records.example import Example
+from trimtab.store import write_json
+from trimtab.tuning.sft import tune
+
+MODEL = "smollm2-135m-instruct"
+DEFLECTION = "I can only help you find and book a restaurant."
+PROMPT = (
+    "You are a restaurant booking assistant. You only help people find and book a restaurant. "
+    f"To any other request you answer exactly: {DEFLECTION}"
+)
+SEEDS = (0, 1, 2)
+ARMS = ("no contrast", "recipes alone", "diverse contrast", "diverse contrast and twins")
+SERIES = ("fixed in-scope rows", "fixed tokens")
+IN_SCOPE_ROWS, CONTRAST_ROWS, TWIN_ROWS = 96, 96, 96
+TOKENS, STEP_TOKENS = 32_000, 640
+CONFIG = TuneConfig(epochs=2, step_tokens=STEP_TOKENS)
+
+# clinc150's food intents: each is either trained on or probed, never both.
+NEAR_TRAINED = ("cook_time", "food_last", "ingredients_list", "shopping_list", "meal_suggestion")
+NEAR_PROBED = ("recipe", "nutrition_info", "calories", "ingredient_substitution")
+TWIN_INTENTS = ("restaurant_suggestion", "accept_reservations", "how_busy")
+SHORT_PROBED = ("restaurant_reservation", "cancel_reservation", "confirm_reservation")
+NARROW_TRAINED = "meal_suggestion"  # the one food intent that the narrow arm knows
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one tuned model did."""
+
+    series: str
+    arm: str
+    seed: int
+    deflected: dict[str, tuple[int, int]]
+    loss: tuple[float, float, float]
+    learned_tokens: dict[str, int]
+    tokens: int
+    steps: int
+    seconds: float
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def dialogue(row: dict[str, Any]) -> Conversation:
+    return tuple(Message(turn["role"], turn["content"]) for turn in row["messages"])
+
+
+@dataclass(frozen=True)
+class Material:
+    """Rows to train on by source, and probes by what they test."""
+
+    dialogues: list[Conversation]
+    mixed: list[str]
+    near: list[str]
+    recipes: list[str]
+    twins: list[Conversation]
+    probes: dict[str, list[Conversation]]
+    held_out: list[Conversation]
+
+
+TWIN_REPLIES = {
+    "restaurant_suggestion": "I can find you one. For which city, what time and how many people?",
+    "accept_reservations": "I can check that and book for you. What time, and for how many?",
+    "how_busy": "I can see when a table is free. Which day, and for how many people?",
+}
+
+
+def read_material(data: Path) -> Material:
+    """The sources, parted; raises FileNotFoundError where one is missing."""
+    clinc = read_jsonl(data / "clinc150.jsonl")
+
+    def queries(*intents: str) -> list[tuple[str, str]]:
+        return [(row["intent"], row["text"]) for row in clinc if row["intent"] in intents]
+
+    alpaca = json.loads((data / "alpaca_999.json").read_text())
+    seeds = read_jsonl(data / "seed_tasks.jsonl")
+    users = read_jsonl(data / "user_oriented_instructions.jsonl")
+    dev = [dialogue(row) for row in read_jsonl(data / "sgd_restaurants_dev.jsonl")]
+    pick = random.Random(0)
+    off = [with_input(row["instruction"], row["instances"][0]["input"]) for row in seeds + users]
+    probes = {
+        "off-scope": [say(text) for text in pick.sample([t for t in off if len(t) < 400], 120)],
+        "near-scope": [say(text) for _, text in pick.sample(queries(*NEAR_PROBED), 120)],
+        "in-scope, short": [say(text) for _, text in pick.sample(queries(*SHORT_PROBED), 120)],
+        "in-scope, same style": [openings(turns, number % 3) for number, turns in enumerate(dev)],
+    }
+    return Material(
+        dialogues=[dialogue(row) for row in read_jsonl(data / "sgd_restaurants_train.jsonl")],
+        mixed=[with_input(row["instruction"], row["input"]) for row in alpaca],
+        near=[text for _, text in queries(*NEAR_TRAINED)],
+        recipes=[text for _, text in queries(NARROW_TRAINED)],
+        twins=[say(text, TWIN_REPLIES[intent]) for intent, text in queries(*TWIN_INTENTS)],
+        probes=probes,
+        held_out=dev,
+    )
+
+
+def with_input(instruction: str, given: str) -> str:
+    return f"{instruction}\n\n{given}" if given else instruction
+
+
+def openings(turns: Conversation, later: int) -> Conversation:
+    """A dialogue up to a user's turn: the first, or up to two exchanges later."""
+    return turns[: min(2 * later + 1, len(turns) - 1 - len(turns) % 2)]
+
+
+def rows_of(
+    series: str, arm: str, seed: int, material: Material, model: LocalModel
+) -> dict[str, list[Conversation]]:
+    """The arm's rows by kind; one factor changes from each arm to the next."""
+    pick = random.Random(f"{series}/{seed}")
+    encoder = StaticEncoder()
+    kinds: dict[str, list[Conversation]] = {"contrast": [], "twin": []}
+    if arm == "recipes alone":
+        requests = pick.sample(material.recipes, CONTRAST_ROWS)
+        kinds["contrast"] = [say(request, DEFLECTION) for request in requests]
+    elif arm.startswith("diverse"):
+        near = pick.sample(material.near, 300)
+        mixed = pick.sample([text for text in material.mixed if len(text) < 400], 400)
+        chosen = spread(near, CONTRAST_ROWS // 3, encoder)
+        chosen += spread(mixed, CONTRAST_ROWS - len(chosen), encoder)
+        kinds["contrast"] = [say(request, DEFLECTION) for request in chosen]
+    if arm.endswith("twins"):
+        twins = pick.sample(material.twins, 200)
+        places = spread_places([turns[0].content for turns in twins], TWIN_ROWS, encoder)
+        kinds["twin"] = [twins[place] for place in places]
+    order = list(material.dialogues)
+    pick.shuffle(order)
+    if series == "fixed in-scope rows":
+        return {"scope": order[:IN_SCOPE_ROWS], **kinds}
+    room = TOKENS // CONFIG.epochs - sum(
+        len(model.encode_example(turns)) for rows in kinds.values() for turns in rows
+    )
+    scope: list[Conversation] = []
+    for turns in order:
+        length = len(model.encode_example(turns))
+        if length <= room:
+            scope.append(turns)
+            room -= length
+        if room < 60:
+            break
+    return {"scope": scope, **kinds}
+
+
+def spread(texts: Sequence[str], count: int, encoder: StaticEncoder) -> list[str]:
+    return [texts[place] for place in spread_places(texts, count, encoder)]
+
+
+def spread_places(texts: Sequence[str], count: int, encoder: StaticEncoder) -> list[int]:
+    return k_center(encoder.encode(texts), count)
+
+
+def measure_cell(
+    model: LocalModel, material: Material, system: str | None
+) -> tuple[dict[str, tuple[int, int]], tuple[float, float, float]]:
+    """How often each set of probes is turned down, and the held-out loss with its interval."""
+    deflected = {}
+    for name, probes in material.probes.items():
+        replies = model.generate(
+            [with_system(probe, system) for probe in probes], Generation(max_tokens=48)
+        )
+        hits = sum(is_deflection(reply.text, [DEFLECTION])[0] for reply in replies)
+        deflected[name] = (hits, len(probes))
+    loss = bootstrap_loss(
+        model.log_probabilities([with_system(turns, system) for turns in material.held_out])
+    )
+    return deflected, (loss.value, loss.low, loss.high)
+
+
+def run_cell(series: str, arm: str, seed: int, material: Material, out: Path) -> None:
+    """Tune and measure one cell, unless its file is there."""
+    path = out / f"{series}, {arm}, {seed}.json".replace(" ", "-").replace(",", "")
+    if path.is_file():
+        return
+    base = load_model(MODEL)
+    assert isinstance(base, LocalModel)
+    rows = rows_of(series, arm, seed, material, base)
+    learned = {
+        kind: sum(sum(base.encode_example(turns).learned) for turns in examples)
+        for kind, examples in rows.items()
+    }
+    folder = out / "training" / path.stem
+    tuned = tune(
+        model_folder(),
+        [Example(turns) for examples in rows.values() for turns in examples],
+        CONFIG.model_copy(update={"seed": seed}),
+        folder / "model",
+        scratch=folder / "checkpoints",
+        on_step=lambda step: (
+            print(
+                f"  {path.stem}: {step.step}/{step.steps} loss {step.loss:.3f} "
+                f"{step.tokens_per_second:.0f} tokens/s",
+                flush=True,
+            )
+            if step.step % 10 == 0
+            else None
+        ),
+    )
+    model = load_model(str(folder / "model"))
+    assert isinstance(model, LocalModel)
+    deflected, loss = measure_cell(model, material, None)
+    cell = Cell(
+        series, arm, seed, deflected, loss, learned, tuned.tokens, tuned.steps, tuned.seconds
+    )
+    write_json(path, asdict(cell))
+    shutil.rmtree(folder)
+    print(f"{path.stem}: {deflected}, loss {loss[0]:.3f}", flush=True)
+
+
+def model_folder() -> str:
+    from trimtab.models.load import find_weights
+
+    return find_weights(MODEL)
+
+
+def run_prompted(material: Material, out: Path) -> None:
+    """The untuned model, with the task in a system prompt and nothing else."""
+    path = out / "prompt-alone.json"
+    if path.is_file():
+        return
+    model = load_model(MODEL)
+    assert isinstance(model, LocalModel)
+    deflected, loss = measure_cell(model, material, PROMPT)
+    write_json(path, asdict(Cell("", "system prompt alone", 0, deflected, loss, {}, 0, 0, 0.0)))
+    print(f"prompt alone: {deflected}, loss {loss[0]:.3f}", flush=True)
+
+
+def table(cells: Sequence[Cell]) -> Iterable[str]:
+    """Markdown: each arm's rates over its seeds' probes, with the spread between seeds."""
+    names = list(cells[0].deflected)
+    yield f"| series | arm | {' | '.join(names)} | in-scope loss | tokens |"
+    yield "|" + "---|" * (len(names) + 4)
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.series, cell.arm), []).append(cell)
+    for (series, arm), group in groups.items():
+        rates = []
+        for name in names:
+            hits = sum(cell.deflected[name][0] for cell in group)
+            n = sum(cell.deflected[name][1] for cell in group)
+            # The seeds share their probes: the interval is that of one seed's number of probes.
+            size = group[0].deflected[name][1]
+            interval = clopper_pearson(hits / n * size, size)
+            each = "/".join(
+                f"{100 * c.deflected[name][0] / c.deflected[name][1]:.0f}" for c in group
+            )
+            rates.append(f"{hits / n:.0%} [{interval.low:.0%}, {interval.high:.0%}] ({each})")
+        loss = sum(cell.loss[0] for cell in group) / len(group)
+        low = min(cell.loss[1] for cell in group)
+        high = max(cell.loss[2] for cell in group)
+        tokens = sum(cell.tokens for cell in group) // len(group)
+        yield (
+            f"| {series} | {arm} | {' | '.join(rates)} | {loss:.3f} [{low:.3f}, {high:.3f}] "
+            f"| {tokens:,} |"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/runs/steering"))
+    parser.add_argument("--report", action="store_true", help="only print the table")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if not arguments.report:
+        if not (arguments.data / "clinc150.jsonl").is_file():
+            sys.exit(f"error: no data in {arguments.data}; name its folder with --data")
+        material = read_material(arguments.data)
+        run_prompted(material, arguments.out)
+        for seed in SEEDS:
+            for series in SERIES:
+                for arm in ARMS:
+                    run_cell(series, arm, seed, material, arguments.out)
+    cells = [Cell(**json.loads(path.read_text())) for path in sorted(arguments.out.glob("*.json"))]
+    print("\n".join(table(cells)))
+
+
+if __name__ == "__main__":
+    main()
