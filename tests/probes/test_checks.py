@@ -66,7 +66,9 @@ def test_answers_counts_what_was_said_but_not_the_system_turn():
 )
 def test_contains_takes_other_spellings(reply, holds):
     probe = probe_for(slots={"place": "Café René", "time": "7 pm", "people": "4"})
-    assert judge("contains", reply, {"slot": ["place", "time", "people"]}, probe=probe).holds is holds
+    assert (
+        judge("contains", reply, {"slot": ["place", "time", "people"]}, probe=probe).holds is holds
+    )
 
 
 def test_contains_needs_the_slot():

@@ -67,7 +67,7 @@ def test_a_deflection_that_answers_at_length_is_none():
     tail = "Here is how. " + "Stir the sauce and let it cool. " * 6
     assert is_deflection(f"I can't help with cooking. {tail}", CHARTER) == (
         False,
-        "turns down: \"I can't help\", and then goes on to answer",
+        'turns down: "I can\'t help", and then goes on to answer',
     )
     assert is_deflection("I can't help with cooking. Shall I book a table?", CHARTER)[0]
 

@@ -8,6 +8,7 @@ from trimtab.app.looks import count_looks
 from trimtab.app.measurements import Measurement, is_measured, read_measurement
 from trimtab.app.outcomes import Outcome, read_plan
 from trimtab.probes.compare import compare
+from trimtab.probes.profile import undecidable
 from trimtab.records.charter import Charter
 from trimtab.records.comparison import Comparison
 from trimtab.records.errors import RunError
@@ -45,6 +46,7 @@ def read_story(folder: Path) -> Story:
         repeat=_repeat(run.command, folder),
         before=before.profile if before else None,
         comparison=_comparison(suite, before, after),
+        warnings=tuple(undecidable(suite)),
         plan=read_plan(folder) if (folder / "plan.jsonl").is_file() else None,
         candidates=_candidates(folder, outcome),
         control=outcome.control,

@@ -210,7 +210,7 @@ def load_network(source: str | Path) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     adapter = Path(source) / "adapter_config.json"
-    with _quietly(), _readable(source):
+    with quietly(), _readable(source):
         if adapter.is_file():
             from peft import AutoPeftModelForCausalLM
 
@@ -252,7 +252,7 @@ def _fingerprint(source: str | Path, network: Any, dtype: torch.dtype) -> str:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without transformers' own progress bars: trimtab shows one of its own."""
     from transformers.utils import logging
 

@@ -33,7 +33,7 @@ class Endpoint(Strict):
     )
 
 
-ModelSpec = str | Endpoint
+ModelSpec = Annotated[str, Field(min_length=1)] | Endpoint
 
 
 class Generation(Strict):
@@ -105,7 +105,7 @@ class Clause(Strict):
             raise ValueError("a deflect clause needs the reply that turns a request down")
         if self.kind != "deflect" and self.reply is not None:
             raise ValueError(f"reply has no effect in a {self.kind} clause")
-        if self.kind != "retain" and "chance" in self.model_fields_set:
+        if self.kind != "retain" and self.chance:
             raise ValueError(f"chance has no effect in a {self.kind} clause")
         if self.kind != "deflect" and not self.checks:
             raise ValueError(f"a {self.kind} clause needs checks")
@@ -196,7 +196,7 @@ class Charter(Strict):
     held_out: DataFile | None = None
     specialise: TuneConfig | None = None
     tune: TuneConfig = TuneConfig()
-    doses: dict[Kind, int] = Field(
+    doses: dict[Kind, Annotated[int, Field(ge=0)]] = Field(
         default={"contrast": 48, "twin": 24, "scope": 24, "replay": 16},
         description="Rows of each kind in the first candidate's plan.",
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from trimtab.models.local import best_device, dtype_for, load_network
+from trimtab.models.local import best_device, dtype_for, load_network, quietly
 from trimtab.models.turns import Encoded, encode_example
 from trimtab.records.charter import TuneConfig
 from trimtab.records.errors import DataError, ModelError
@@ -225,6 +225,6 @@ def save_model(
     with torch.no_grad():
         for name, weight in network.named_parameters():
             weight.data = masters[name].data if name in masters else weight.data.float()
-    with fill_folder(folder) as filling:
+    with fill_folder(folder) as filling, quietly():
         network.save_pretrained(filling)
         tokenizer.save_pretrained(filling)
