@@ -1,4 +1,4 @@
-"""How well `answers` and `deflects` agree with a person, as a Markdown table.
+"""How well `answers` and `deflects` agree with a reader, as a Markdown table.
 
     python benchmarks/agreement.py [--half report|improve|both] [--show]
 
@@ -62,8 +62,8 @@ def kappa(table: np.ndarray) -> str:
 
 
 def row(name: str, kind: str, labels: list[dict]) -> str:
-    """A check's row; sensitivity is the share of a person's yeses that it finds."""
-    table = np.zeros((2, 2), dtype=int)  # the person's no and yes, by the check's
+    """A check's row; sensitivity is the share of the reader's yeses that it finds."""
+    table = np.zeros((2, 2), dtype=int)  # the reader's no and yes, by the check's
     for label in labels:
         table[int(label[name]), int(judged(name, label).holds)] += 1
     sensitivity = share(int(table[1, 1]), int(table[1].sum()))

@@ -34,7 +34,7 @@ def met(result):
         ("deflect", {"contrast": 77}),
         ("perform", {"twin": 38, "scope": 38}),
         ("never", {"twin": 38, "scope": 38}),
-        ("retain", {"replay": 26}),
+        ("retain", {"replay": 26, "scope": 38}),
     ],
 )
 def test_what_a_missed_clause_asks_for_grows(kind, grown):

@@ -111,7 +111,7 @@ def test_normal_text_is_its_own_normal_form(text):
 def test_forms_of_a_word_are_one():
     for forms in ("table tables", "book booked booking bookings", "city cities", "glass glasses"):
         assert len(content_words(forms)) == 1, forms
-    assert content_words("What is it that you want?") == set()
+    assert content_words("What is it that you want?") == {}
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,14 @@ def generate(
     max_tokens: int,
     stop_ids: Collection[int],
     temperature: float,
-    seed: int,
+    seeds: Sequence[int],
     on_row: OnRow,
 ) -> None:
     """Generate after each prompt; `on_row(position, new ids, stopped)` hears of each as it ends.
 
     The new ids leave the terminator out. Rows are padded on the left, so that a row's result
     depends on its batch only through rounding. Sampling draws for every row from its own
-    generator, seeded by `seed` and its position: batches do not change the draw.
+    generator, seeded by its number in `seeds`: batches do not change the draw.
     """
     by_length = sorted(range(len(prompts)), key=lambda row: len(prompts[row]), reverse=True)
     for start in range(0, len(by_length), BATCH_ROWS):
@@ -39,7 +39,7 @@ def generate(
                 [prompts[row] for row in rows],
                 max_tokens=max_tokens,
                 stop_ids=frozenset(stop_ids),
-                choose=_chooser(temperature, seed, rows),
+                choose=_chooser(temperature, [seeds[row] for row in rows]),
                 on_row=on_row,
             )
 
@@ -54,7 +54,7 @@ def stream(
     seed: int,
 ) -> Iterator[int]:
     """The ids after one prompt, one by one, without the terminator."""
-    choose = _chooser(temperature, seed, [0])
+    choose = _chooser(temperature, [seed])
     inputs = torch.tensor([list(prompt)], device=network.device)
     cache = None
     for _ in range(max_tokens):
@@ -73,12 +73,12 @@ def stream(
 Choose = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
 
 
-def _chooser(temperature: float, seed: int, rows: Sequence[int]) -> Choose:
+def _chooser(temperature: float, seeds: Sequence[int]) -> Choose:
     """A function from logits (rows left, vocabulary) and those rows' places to token ids."""
     if temperature == 0:
         # In fp32 argmax is several times faster than in bf16, and breaks ties alike.
         return lambda logits, places: logits.float().argmax(dim=-1)
-    generators = [torch.Generator().manual_seed(seed * 1_000_003 + row) for row in rows]
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def sample(logits: torch.Tensor, places: Sequence[int]) -> torch.Tensor:
         chances = torch.softmax(logits.float().cpu() / temperature, dim=-1)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 
 from trimtab.models.generation import generate, stream
 from trimtab.models.turns import PLAIN_TEMPLATE, Encoded, encode_example, encode_prompt
@@ -109,7 +111,7 @@ class LocalModel:
             max_tokens=generation.max_tokens,
             stop_ids=self.stop_ids,
             temperature=generation.temperature,
-            seed=generation.seed + positions[0] if positions else 0,
+            seeds=[_seed(generation, position) for position in positions],
             on_row=on_row,
         )
 
@@ -133,7 +135,7 @@ class LocalModel:
             max_tokens=generation.max_tokens,
             stop_ids=self.stop_ids,
             temperature=generation.temperature,
-            seed=generation.seed,
+            seed=_seed(generation, 0),
         ):
             ids.append(token)
             text = self.tokenizer.decode(ids, skip_special_tokens=True)
@@ -141,6 +143,9 @@ class LocalModel:
                 continue  # half of a character: the rest comes with the next token
             yield text[len(shown) :]
             shown = text
+        whole = self.tokenizer.decode(ids, skip_special_tokens=True)
+        if whole != shown:
+            yield whole[len(shown) :]  # the limit came within a character
 
     def log_probabilities(self, conversations: Sequence[Conversation]) -> list[list[float]]:
         """For each conversation, of each learned token: assistant turns with their terminators."""
@@ -156,6 +161,11 @@ class LocalModel:
         scores = torch.log_softmax(logits[0].float(), dim=-1)
         chosen = scores.gather(1, ids[before + 1][:, None]).flatten()
         return [float(score) for score in chosen]
+
+
+def _seed(generation: Generation, position: int) -> int:
+    """Of one conversation's draws: its own, whatever else is asked for."""
+    return generation.seed * 1_000_003 + position
 
 
 def best_device() -> torch.device:
@@ -207,21 +217,41 @@ def load_local(
 
 def load_network(source: str | Path) -> tuple[Any, Any]:
     """The network in fp32 on the CPU, adapters merged, and the tokenizer with a chat template."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    adapter = Path(source) / "adapter_config.json"
+    base = base_of(source)
+    below = load_network(base)[0] if base else None
     with quietly(), _readable(source):
-        if adapter.is_file():
-            from peft import AutoPeftModelForCausalLM
+        if below is not None:
+            from peft import PeftModel
 
-            adapted = AutoPeftModelForCausalLM.from_pretrained(str(source), dtype=torch.float32)
-            network = adapted.merge_and_unload()
+            network = PeftModel.from_pretrained(below, str(source)).merge_and_unload()
         else:
             network = AutoModelForCausalLM.from_pretrained(str(source), dtype=torch.float32)
+    return network, load_tokenizer(source)
+
+
+def load_tokenizer(source: str | Path) -> Any:
+    """The tokenizer, with a plain chat template where it has none."""
+    from transformers import AutoTokenizer
+
+    with quietly(), _readable(source):
         tokenizer = AutoTokenizer.from_pretrained(str(source))
     if tokenizer.chat_template is None:
         tokenizer.chat_template = PLAIN_TEMPLATE
-    return network, tokenizer
+    return tokenizer
+
+
+def base_of(source: str | Path) -> str | None:
+    """The model that a folder's LoRA adapter belongs to, or None where there is no adapter.
+
+    The base may be an adapter in turn: one training can follow another.
+    """
+    adapter = Path(source) / "adapter_config.json"
+    if not adapter.is_file():
+        return None
+    with _readable(source):
+        return str(json.loads(adapter.read_text())["base_model_name_or_path"])
 
 
 def cast_weights(network: Any, dtype: torch.dtype) -> None:
@@ -242,12 +272,15 @@ def _require_weights(folder: Path) -> None:
 
 def _fingerprint(source: str | Path, network: Any, dtype: torch.dtype) -> str:
     """Of the files of a folder (and of the base that an adapter names), or a hub id's commit."""
-    folder = Path(source)
-    content = (
-        folder_hash(folder)
-        if folder.is_dir()
-        else f"{source}@{getattr(network.config, '_commit_hash', None)}"
-    )
+    content = ""
+    part: str | Path | None = source
+    while part is not None:
+        content += (
+            folder_hash(part)
+            if Path(part).is_dir()
+            else f"{part}@{getattr(network.config, '_commit_hash', None)}"
+        )
+        part = base_of(part)
     return hashlib.sha256(f"{content} {dtype}".encode()).hexdigest()[:16]
 
 
@@ -272,7 +305,7 @@ def quietly() -> Iterator[None]:
 def _readable(source: str | Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ModelError(
             f"the model cannot be loaded: {reason}",

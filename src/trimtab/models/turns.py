@@ -69,6 +69,12 @@ def encode_example(
     return Encoded(tuple(ids), tuple(learned))
 
 
+def count_ids(tokenizer: Any, conversation: Conversation) -> int:
+    """How many ids `encode_example` gives."""
+    text = _render(tokenizer, conversation, reply=False)
+    return sum(len(piece) for piece, _ in _pieces(tokenizer, conversation, text))
+
+
 def _render(tokenizer: Any, conversation: Conversation, *, reply: bool) -> str:
     text: str = tokenizer.apply_chat_template(
         [_template_form(message) for message in conversation],
@@ -105,6 +111,11 @@ def _pieces(tokenizer: Any, conversation: Conversation, text: str) -> list[tuple
     for turn, message in enumerate(conversation):
         if message.role != "assistant":
             continue
+        if turn == 0:
+            raise ModelError(
+                "a conversation cannot open with the assistant's turn",
+                fix="Begin with a user or system turn.",
+            )
         start = _render(tokenizer, conversation[:turn], reply=True)
         end = _render(tokenizer, conversation[: turn + 1], reply=False)
         if not (text.startswith(start) and text.startswith(end) and position <= len(start)):

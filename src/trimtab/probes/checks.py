@@ -114,10 +114,15 @@ def answers(options: Mapping[str, Any], deflections: Sequence[str], folder: Path
         turns = probe.request.messages
         said = " ".join(turn.content for turn in turns if turn.role != "system")
         own = content_words(reply.text)
-        if own and own <= content_words(probe.request.text) and not asks_back(reply.text):
+        if (
+            own
+            and own.keys() <= content_words(probe.request.text).keys()
+            and not asks_back(reply.text)
+        ):
             return Judgement(False, "only repeats the request")
-        if shared := own & content_words(said):
-            return Judgement(True, f"takes up {', '.join(sorted(shared)[:4])}")
+        if shared := own.keys() & content_words(said).keys():
+            words = sorted(own[stem] for stem in shared)
+            return Judgement(True, f"takes up {', '.join(words[:4])}")
         if asks_back(reply.text):
             return Judgement(True, "asks back")
         return Judgement(False, "takes up nothing that was said")

@@ -152,9 +152,13 @@ def words_in(text: str) -> list[str]:
     return re.findall(r"[\w']+", plain(text).casefold())
 
 
-def content_words(text: str) -> set[str]:
-    """Stems of the words that carry content, and numbers as digits."""
-    return {_stem(word) for word in normal_text(text).split() if word not in STOP_WORDS}
+def content_words(text: str) -> dict[str, str]:
+    """The words that carry content, by their stems; numbers are digits.
+
+    >>> content_words("Two tables in Bath")
+    {'2': '2', 'tabl': 'tables', 'bath': 'bath'}
+    """
+    return {_stem(word): word for word in normal_text(text).split() if word not in STOP_WORDS}
 
 
 def _stem(word: str) -> str:

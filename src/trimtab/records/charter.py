@@ -33,7 +33,7 @@ class Endpoint(Strict):
     )
 
 
-ModelSpec = Annotated[str, Field(min_length=1)] | Endpoint
+ModelSpec = str | Endpoint
 
 
 class Generation(Strict):

@@ -85,6 +85,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate
         total, terms = 0.0, 0
+        torch.manual_seed(config.seed * 1_000_003 + step)  # dropout, where a network has it
         for rows in steps[step]:
             loss, count = objective(network, rows)
             loss.backward()
