@@ -159,7 +159,7 @@ def test_a_template_gets_the_arguments_of_calls_as_an_object(tokenizer: Any) -> 
     assert tokenizer.decode(list(encoded.ids[start:end])) == "book_table for 2<|im_end|>"
 
 
-def test_a_row_that_opens_with_the_assistant_is_refused_or_learned_whole(tokenizer: Any) -> None:
+def test_a_row_that_opens_with_the_assistant_is_refused(tokenizer: Any) -> None:
     conversation = (Message("assistant", "Welcome!"), Message("user", "Hello"))
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match="open with the assistant"):
         encode_example(tokenizer, conversation, {tokenizer.eos_token_id})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -286,7 +287,7 @@ def _fingerprint(source: str | Path, network: Any, dtype: torch.dtype) -> str:
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Without transformers' own progress bars: trimtab shows one of its own."""
+    """Without the libraries' own bars, and without what they tell each other of deprecations."""
     from transformers.utils import logging
 
     was_on = logging.is_progress_bar_enabled()
@@ -294,7 +295,9 @@ def quietly() -> Iterator[None]:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if was_on:

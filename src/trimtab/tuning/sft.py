@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from trimtab.models.local import best_device, dtype_for, load_network, quietly
-from trimtab.models.turns import Encoded, encode_example
+from trimtab.models.local import best_device, dtype_for, load_network, load_tokenizer, quietly
+from trimtab.models.turns import Encoded, count_ids, encode_example
 from trimtab.records.charter import TuneConfig
 from trimtab.records.errors import DataError, ModelError
 from trimtab.records.example import Example
@@ -81,7 +81,7 @@ def tune(
         steps = steps[:exact_steps]
     device = device or best_device()
     torch.manual_seed(config.seed)
-    trainable = with_adapter(network, config) if config.method == "lora" else network
+    trainable = with_adapter(network, config, source) if config.method == "lora" else network
     trainable.to(device)
     identity = hashlib.sha256(
         json.dumps(
@@ -96,9 +96,10 @@ def tune(
         losses.append(report.loss)
         on_step(report)
 
+    micro_tokens = MICRO_TOKENS if keeps_rows_apart(trainable) else 1
     masters = train(
         trainable,
-        [split_by_tokens(step, lengths, MICRO_TOKENS) for step in steps],
+        [split_by_tokens(step, lengths, micro_tokens) for step in steps],
         lambda net, numbers: response_loss(net, [rows[number] for number in numbers]),
         count_tokens=lambda numbers: sum(lengths[number] for number in numbers),
         config=config,
@@ -153,11 +154,8 @@ def encode_rows(network: Any, tokenizer: Any, examples: Sequence[Example]) -> li
 
 def count_tokens(source: str | Path, examples: Sequence[Example]) -> int:
     """How many tokens one epoch over the examples is."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(str(source))
-    stop_ids = frozenset([tokenizer.eos_token_id])
-    return sum(len(encode_example(tokenizer, each.messages, stop_ids)) for each in examples)
+    tokenizer = load_tokenizer(source)
+    return sum(count_ids(tokenizer, each.messages) for each in examples)
 
 
 def stop_ids_of(network: Any, tokenizer: Any) -> frozenset[int]:
@@ -188,6 +186,20 @@ def response_loss(network: Any, rows: Sequence[Encoded]) -> tuple[torch.Tensor, 
     return loss, len(before)
 
 
+def keeps_rows_apart(network: Any) -> bool:
+    """Whether a packed row's loss is free of the row before it, as packing needs.
+
+    Most networks part rows where positions start anew; those without position ids (OPT, Bloom,
+    state-space models) do not.
+    """
+    network.eval()  # dropout would make a difference of its own
+    before = Encoded((5, 6, 7, 8), (False, False, False, False))
+    after = Encoded((9, 10, 11), (False, True, True))
+    with torch.no_grad():
+        alone, packed = (response_loss(network, rows)[0] for rows in ([after], [before, after]))
+    return bool(torch.isclose(alone, packed, rtol=1e-5, atol=0.0))
+
+
 def split_by_tokens(
     step: Sequence[int], lengths: Sequence[int], most_tokens: int
 ) -> list[list[int]]:
@@ -204,7 +216,7 @@ def split_by_tokens(
     return parts
 
 
-def with_adapter(network: Any, config: TuneConfig) -> Any:
+def with_adapter(network: Any, config: TuneConfig, source: str | Path) -> Any:
     """The network frozen, with a LoRA adapter on all linear layers but the vocabulary's."""
     from peft import LoraConfig, get_peft_model
 
@@ -215,7 +227,12 @@ def with_adapter(network: Any, config: TuneConfig) -> Any:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(network, lora)
+    with quietly():
+        adapted = get_peft_model(network, lora)
+    # What was loaded, which may be an adapter itself; peft would name what lies below that one.
+    base = str(Path(source).resolve()) if Path(source).is_dir() else str(source)
+    adapted.peft_config["default"].base_model_name_or_path = base
+    return adapted
 
 
 def save_model(
@@ -226,5 +243,11 @@ def save_model(
         for name, weight in network.named_parameters():
             weight.data = masters[name].data if name in masters else weight.data.float()
     with fill_folder(folder) as filling, quietly():
-        network.save_pretrained(filling)
+        if hasattr(network, "get_base_model"):
+            # An adapter, without the vocabulary; left to itself, peft asks the hub about that.
+            network.save_pretrained(filling, save_embedding_layers=False)
+        else:
+            # An adapter leaves the vocabulary as it is; peft would look for the base's files to see.
+        options = {"save_embedding_layers": False} if hasattr(network, "peft_config") else {}
+        network.save_pretrained(filling, **options)
         tokenizer.save_pretrained(filling)
