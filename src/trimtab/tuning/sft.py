@@ -247,7 +247,5 @@ def save_model(
             # An adapter, without the vocabulary; left to itself, peft asks the hub about that.
             network.save_pretrained(filling, save_embedding_layers=False)
         else:
-            # An adapter leaves the vocabulary as it is; peft would look for the base's files to see.
-        options = {"save_embedding_layers": False} if hasattr(network, "peft_config") else {}
-        network.save_pretrained(filling, **options)
+            network.save_pretrained(filling)
         tokenizer.save_pretrained(filling)
