@@ -51,7 +51,7 @@ def complaint_if_any(path: Path) -> str | None:
     """What is wrong with a file where anything is; any other exception fails the test."""
     try:
         rows = load_rows(path)
-        examples_from(rows, reply="I only book tables.")
+        examples_from(rows, kind="contrast")
         requests_from(rows)
     except DataError as error:
         return str(error)
@@ -549,18 +549,16 @@ class TestExamples:
         assert (first.topic, second.topic) == ("greeting", "7")
         assert str(second.where) == f"{path}:2"
 
-    def test_requests_alone_are_given_the_reply_and_other_rows_keep_theirs(
-        self, tmp_path: Path
-    ) -> None:
+    def test_a_contrast_row_may_be_a_request_alone(self, tmp_path: Path) -> None:
         path = write_jsonl(
             tmp_path / "a.jsonl", {"request": "Rhyme"}, {"prompt": "Sing", "completion": "La"}
         )
         rows = load_rows(path)
-        alone, own = examples_from(rows, kind="contrast", reply="I only book tables.")
-        assert alone.messages == say("Rhyme", "I only book tables.")
+        alone, own = examples_from(rows, kind="contrast")
+        assert alone.messages == say("Rhyme")
         assert own.messages == say("Sing", "La")
         with pytest.raises(DataError) as caught:
-            examples_from(rows)
+            examples_from(rows, kind="twin")
         assert str(caught.value).startswith(
             f"{path}:1: no reply to learn: the last turn is of the user\n"
         )
@@ -587,8 +585,8 @@ class TestExamples:
     )
     def test_sane_orders_pass(self, tmp_path: Path, roles: str) -> None:
         turns = [{"role": role, "content": "a"} for role in roles.split()]
-        (example,) = examples_from([one_row(tmp_path, {"messages": turns})], reply="b")
-        assert example.messages[-1].role == "assistant"
+        (example,) = examples_from([one_row(tmp_path, {"messages": turns})], kind="contrast")
+        assert [turn.role for turn in example.messages] == roles.split()
 
     def test_an_empty_reply_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="turn 2: the assistant says nothing"):

@@ -49,10 +49,19 @@ def test_a_bundled_model_that_was_not_added_says_how(
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
-    with pytest.raises(ModelError, match=f"Did you mean {BUNDLED}"):
+    with pytest.raises(ModelError, match=f"Did you mean '{BUNDLED}'"):
         find_weights("smollm2-135-instruct")
-    with pytest.raises(ModelError, match="Name a bundled model"):
+    with pytest.raises(ModelError, match=f"There are: {BUNDLED}. A folder or a hub id"):
         find_weights("qqq")
+
+
+def test_a_misspelt_folder_is_not_taken_for_a_hub_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs" / "first").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="Did you mean 'first'"):
+        find_weights("runs/frist")
 
 
 @pytest.mark.parametrize("name", ["HuggingFaceTB/SmolLM2-135M", "org/name.v1_2"])

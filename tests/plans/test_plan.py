@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from trimtab.plans.plan import plan, with_reply
+from trimtab.records.charter import Clause
 from trimtab.records.conversation import say
 from trimtab.records.example import KINDS, Example
 from trimtab.records.probe import Probe, Suite
@@ -46,9 +47,13 @@ POOL = {
     "scope": rows_of("scope", WORDS[8:], 20),
     "replay": rows_of("replay", WORDS, 20),
 }
+CLAUSES = tuple(
+    Clause(kind="deflect", id=topic, requests=topic, reply=f"No {topic}.", at_least=0.9)
+    for topic in TOPICS
+)
 SUITE = Suite(
     "s",
-    (),
+    CLAUSES,
     tuple(
         Probe(
             f"{clause}/{split}{n}",
@@ -142,6 +147,23 @@ def test_twins_name_the_contrast_row_that_they_look_like():
         assert any(repr(request) in row.reason for request in requests)
     alone = chosen({"twin": 5}, {"twin": POOL["twin"]})
     assert {row.reason for row in alone.rows} == {"must still be answered"}
+
+
+def test_a_contrast_request_alone_is_answered_by_its_own_clause():
+    alone = [
+        Example(row.messages[:1] if n % 2 else row.messages, "contrast")
+        for n, row in enumerate(POOL["contrast"])
+    ]
+    replies = {
+        (row.example.messages[-1].content, row.clause)
+        for row in chosen({"contrast": 60}, {"contrast": alone}).rows
+    }
+    assert replies == {
+        ("No poems.", "poems"),
+        ("No recipes.", "recipes"),
+        ("Right.", "poems"),
+        ("Right.", "recipes"),
+    }
 
 
 def test_a_request_alone_is_given_the_reply():

@@ -32,7 +32,7 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 
 CharterArgument = Annotated[Path, typer.Argument(help="The charter's YAML file.")]
 OutOption = Annotated[
-    Path | None, typer.Option(help="The run's folder; runs/DATE-NAME unless given.")
+    Path | None, typer.Option(help="The run's folder; runs/DATE-NAME[-VERB] unless given.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -98,7 +98,7 @@ def measure(
     from trimtab.app import flows
     from trimtab.app.progress import for_terminal
 
-    folder = out or _default_out(charter)
+    folder = out or _default_out(charter, "measure")
     profile = flows.measure(
         charter, folder, model=model, final=final, limit=limit, progress=for_terminal()
     )
@@ -155,8 +155,10 @@ def _with_flags_of(config: Any, name: str) -> Callable[[Callable[..., None]], Ca
             given[name] = _validated(config, values)
             command(**given)
 
-        run.__signature__ = signature.replace(parameters=[*own, *flags])  # type: ignore[attr-defined]
-        run.__annotations__ = {p.name: p.annotation for p in [*own, *flags]}
+        parameters = [*own, *flags]
+        # Typer reads a command's options from here; a function's type does not tell of it.
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
         return run
 
     return decorate
@@ -210,7 +212,7 @@ def steer(charter: CharterArgument, out: OutOption = None) -> None:
     from trimtab.app import flows
     from trimtab.app.progress import for_terminal
 
-    folder = out or _default_out(charter)
+    folder = out or _default_out(charter, "steer")
     profile = flows.steer(charter, folder, progress=for_terminal())
     _print_profile(profile, False, folder)
     print(f"report: {folder / 'report.html'}")
@@ -292,10 +294,10 @@ def model_list() -> None:
         print(f"{name}  {bundled.licence}  {'added' if is_added(name) else 'not added yet'}")
 
 
-def _default_out(charter: Path, verb: str | None = None) -> Path:
+def _default_out(charter: Path, verb: str) -> Path:
     from trimtab.charters import load_charter
 
-    name = load_charter(charter).name + (f"-{verb}" if verb else "")
+    name = load_charter(charter).name + ("" if verb == "steer" else f"-{verb}")
     return charter.parent / "runs" / f"{date.today().isoformat()}-{name}"
 
 

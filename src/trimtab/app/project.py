@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trimtab.charters import load_charter
 from trimtab.data.load import examples_from, load_rows, requests_from
-from trimtab.plans.plan import Pool, with_reply
+from trimtab.plans.plan import Pool
 from trimtab.probes.checks import make_check
 from trimtab.probes.profile import undecidable
 from trimtab.probes.suite import build_suite, checks_of, limit, refuse_training_on_probes
@@ -63,17 +63,12 @@ def open_project(path: str | Path, most_probes: int | None = None) -> Project:
 
 
 def read_pool(charter: Charter) -> Pool:
-    """The pool's examples by kind; a contrast request alone is given the clauses' deflection."""
-    deflection = next(iter(charter.deflections), None)
+    """The pool's examples by kind."""
     pool: dict[Kind, list[Example]] = {}
     for file in charter.pool:
         rows = load_rows(file.path, file.columns)
-        reply = deflection if file.kind == "contrast" else None
-        pool.setdefault(file.kind, []).extend(examples_from(rows, kind=file.kind, reply=reply))
-    return {
-        kind: [with_reply(row, deflection or "") for row in _distinct(rows)]
-        for kind, rows in pool.items()
-    }
+        pool.setdefault(file.kind, []).extend(examples_from(rows, kind=file.kind))
+    return {kind: _distinct(rows) for kind, rows in pool.items()}
 
 
 def _distinct(rows: list[Example]) -> list[Example]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from trimtab.data.files import Placed, parse_json, read_values
 from trimtab.data.formats import FORM_COLUMNS, converse, json_type
-from trimtab.records.conversation import Conversation, Message, Role, content_hash
+from trimtab.records.conversation import Conversation, Role, content_hash
 from trimtab.records.errors import DataError, Where, did_you_mean
 from trimtab.records.example import Example, Kind
 from trimtab.records.request import Request
@@ -39,15 +39,13 @@ def load_rows(path: str | Path, columns: Mapping[str, str] = {}) -> list[Row]:
     return [_row(value, where, columns) for value, where in values]
 
 
-def examples_from(
-    rows: Iterable[Row], kind: Kind | None = None, reply: str | None = None
-) -> list[Example]:
+def examples_from(rows: Iterable[Row], kind: Kind | None = None) -> list[Example]:
     """The rows as examples; each ends with the assistant's turn.
 
-    A row that ends before it is given `reply`, or is an error where there is none. The topic is
-    the column `topic` or, failing that, `intent`.
+    A contrast row may end with the user's: the clause that it is chosen for has the reply. The
+    topic is the column `topic` or, failing that, `intent`.
     """
-    return [_example(row, kind, reply) for row in rows]
+    return [_example(row, kind) for row in rows]
 
 
 def requests_from(rows: Iterable[Row]) -> list[Request]:
@@ -116,19 +114,15 @@ def _renamed(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str,
     return {name: value for name, value in {**kept, **mapped}.items() if value is not None}
 
 
-def _example(row: Row, kind: Kind | None, reply: str | None) -> Example:
-    messages = row.messages
-    _check_turns(messages, row.where)
-    if messages[-1].role != "assistant":
-        if reply is None:
-            raise DataError(
-                f"no reply to learn: the last turn is of the {messages[-1].role}",
-                where=row.where,
-                fix="Add the assistant's turn, or name the column that holds it: "
-                "columns: {reply: …}.",
-            )
-        messages = (*messages, Message("assistant", reply))
-    return Example(messages, kind=kind, topic=_topic(row), where=row.where)
+def _example(row: Row, kind: Kind | None) -> Example:
+    _check_turns(row.messages, row.where)
+    if row.messages[-1].role != "assistant" and kind != "contrast":
+        raise DataError(
+            f"no reply to learn: the last turn is of the {row.messages[-1].role}",
+            where=row.where,
+            fix="Add the assistant's turn, or name the column that holds it: columns: {reply: …}.",
+        )
+    return Example(row.messages, kind=kind, topic=_topic(row), where=row.where)
 
 
 def _request(row: Row) -> Request:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import Literal
 
 from trimtab.models.bundled import BUNDLED, bundled_folder, is_added
 from trimtab.records.charter import Endpoint, ModelSpec
-from trimtab.records.errors import ModelError
+from trimtab.records.errors import ModelError, did_you_mean, nearest_file
 from trimtab.records.protocols import Model
 
 Precision = Literal["auto", "bf16", "fp32"]
@@ -70,12 +69,13 @@ def find_weights(name: str) -> str:
         raise ModelError(
             "this folder is neither a model (no config.json) nor a run (no run.yaml)", where=name
         )
+    if folder.parent.is_dir() and "/" in name:
+        raise ModelError("there is no such folder", where=name, fix=nearest_file(folder))
     if HUB_ID.match(name) and not name.startswith("."):
         return name
-    near = difflib.get_close_matches(name, BUNDLED, n=1)
     raise ModelError(
         f"there is no model {name!r}",
-        fix=f"Did you mean {near[0]}?" if near else "Name a bundled model, a folder or a hub id.",
+        fix=f"{did_you_mean(name, BUNDLED)} A folder or a hub id will do as well.",
     )
 
 

@@ -38,18 +38,13 @@ class LocalModel:
 
     @property
     def stop_ids(self) -> frozenset[int]:
-        """The tokens that end a reply, of the generation config and of the tokenizer."""
-        configured = self.network.generation_config.eos_token_id
-        ids = configured if isinstance(configured, list) else [configured]
-        return frozenset(
-            token for token in [*ids, self.tokenizer.eos_token_id] if token is not None
-        )
+        """The tokens that end a reply."""
+        return stop_ids_of(self.network, self.tokenizer)
 
     @property
     def max_context(self) -> int:
         """The longest prompt and reply together, in tokens."""
-        limit = getattr(self.network.config, "max_position_embeddings", None)
-        return min(int(limit or 2**31), int(self.tokenizer.model_max_length))
+        return max_context_of(self.network, self.tokenizer)
 
     def encode_prompt(self, conversation: Conversation) -> list[int]:
         """The ids that stand before the next reply."""
@@ -167,6 +162,19 @@ class LocalModel:
 def _seed(generation: Generation, position: int) -> int:
     """Of one conversation's draws: its own, whatever else is asked for."""
     return generation.seed * 1_000_003 + position
+
+
+def stop_ids_of(network: Any, tokenizer: Any) -> frozenset[int]:
+    """The tokens that end a turn, of the generation config and of the tokenizer."""
+    configured = network.generation_config.eos_token_id
+    ids = configured if isinstance(configured, list) else [configured]
+    return frozenset(token for token in [*ids, tokenizer.eos_token_id] if token is not None)
+
+
+def max_context_of(network: Any, tokenizer: Any) -> int:
+    """The longest conversation in tokens; 2**31 where neither of both knows a limit."""
+    limit = getattr(network.config, "max_position_embeddings", None)
+    return min(int(limit or 2**31), int(tokenizer.model_max_length))
 
 
 def best_device() -> torch.device:

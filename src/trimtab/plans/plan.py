@@ -22,7 +22,8 @@ def plan(profile: Profile, pool: Pool, doses: Doses, suite: Suite, encoder: Enco
     """Choose `doses` rows from the pool, kind by kind.
 
     Contrast rows go to the deflect clauses in proportion to how far each is from its target (all
-    alike when none is short), and are spread over what they ask; twins come from the boundary to
+    alike when none is short), and are spread over what they ask; one that is a request alone is
+    answered by its clause's reply. Twins come from the boundary to
     the contrast rows in the pool; scope and replay rows are spread. Only *select* probes are
     looked at. A larger dose of contrast holds a smaller one where the profile is the same.
     """
@@ -52,12 +53,13 @@ def _contrast(
     owners = _nearest_clause(vectors, deflect, suite, encoder)
     groups = [np.flatnonzero(owners == number) for number in range(len(deflect))]
     gaps = [max(0.0, result.target - result.rate) for result in deflect]
+    replies = {clause.id: clause.reply or "" for clause in suite.clauses}
     weights = gaps if any(gaps) else [1.0] * len(deflect)
     shares = share_out(count, weights, [len(group) for group in groups])
     planned: list[PlanRow] = []
     for result, group, share in zip(deflect, groups, shares, strict=True):
         for place in k_center(vectors[group], share):
-            row = rows[int(group[place])]
+            row = with_reply(rows[int(group[place])], replies[result.clause])
             topic = f", on {row.topic}" if row.topic else ""
             reason = (
                 f"asks what {result.clause} turns down{topic}; "

@@ -9,7 +9,6 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +26,7 @@ from trimtab.probes.wording import (
     sentences_in,
 )
 from trimtab.records.charter import Strict
-from trimtab.records.errors import CheckError
+from trimtab.records.errors import CheckError, did_you_mean
 from trimtab.records.probe import CheckSpec, Probe
 from trimtab.records.protocols import Check
 from trimtab.records.reply import Judgement, Reply
@@ -251,12 +250,8 @@ def make_check(spec: CheckSpec, deflections: Sequence[str], folder: Path) -> Che
             where = installed[spec.name].value
             raise CheckError(f"cannot be imported: {error!r}", where=where) from error
         return _as_check(function, spec)
-    known = [*CHECKS, *installed]
-    near = get_close_matches(spec.name, known, n=1)
-    raise CheckError(
-        f"there is no check {spec.name!r}",
-        fix=f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(sorted(known))}.",
-    )
+    known = sorted({*CHECKS, *installed})
+    raise CheckError(f"there is no check {spec.name!r}", fix=did_you_mean(spec.name, known))
 
 
 def _own_check(spec: CheckSpec, folder: Path) -> Check:
@@ -303,11 +298,9 @@ def _read(options_type: type[Any], name: str, options: Mapping[str, Any]) -> Any
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = [field.alias or key for key, field in options_type.model_fields.items()]
-            near = get_close_matches(key, known, n=1)
-            takes = f"It takes: {', '.join(known)}." if known else "It takes none."
             raise CheckError(
                 f"the check {name!r} has no option {key!r}",
-                fix=f"Did you mean {near[0]!r}?" if near else takes,
+                fix=did_you_mean(key, known) if known else "It takes none.",
             ) from None
         message = first["msg"].removeprefix("Value error, ")
         raise CheckError(f"the check {name!r}: {key + ': ' if key else ''}{message}") from None

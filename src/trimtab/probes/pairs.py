@@ -6,17 +6,15 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
 from trimtab.probes.intervals import LEVEL, bootstrap_ratio, normal_quantile
+from trimtab.records.comparison import PairedMethod
 from trimtab.records.profile import Interval
 from trimtab.records.reply import Score
-
-Method = Literal["exact McNemar, Tango", "cluster sign-flip, bootstrap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,7 @@ class PairedDifference:
     gained: int
     lost: int
     p: float
-    method: Method
+    method: PairedMethod
 
 
 def both_judged(before: Sequence[Score], after: Sequence[Score]) -> list[tuple[Score, Score]]:

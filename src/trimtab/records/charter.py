@@ -139,8 +139,8 @@ class TuneConfig(Strict):
         None,
         gt=0.0,
         le=1.0,
-        description="Peak rate. Null: 3e-4 at 135M parameters, falling with the square root of "
-        "size; ten times that for LoRA.",
+        description="Peak rate. Null: 3e-4 at 135M parameters, falling with size to 1e-5 at 7B; "
+        "ten times that for LoRA, at most 3e-3.",
     )
     epochs: int = Field(2, ge=1, le=100, description="Passes over the rows.")
     step_tokens: int | None = Field(

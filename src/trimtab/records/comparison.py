@@ -8,6 +8,8 @@ from typing import Literal
 from trimtab.records.charter import ClauseKind
 from trimtab.records.profile import Interval
 
+PairedMethod = Literal["exact McNemar, Tango", "cluster sign-flip, bootstrap"]
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -28,7 +30,7 @@ class Change:
     n: int
     p: float
     p_holm: float
-    method: Literal["exact McNemar, Tango", "cluster sign-flip, bootstrap"]
+    method: PairedMethod
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,15 @@ from typing import Any
 
 import torch
 
-from trimtab.models.local import best_device, dtype_for, load_network, load_tokenizer, quietly
+from trimtab.models.local import (
+    best_device,
+    dtype_for,
+    load_network,
+    load_tokenizer,
+    max_context_of,
+    quietly,
+    stop_ids_of,
+)
 from trimtab.models.turns import Encoded, count_ids, encode_example
 from trimtab.records.charter import TuneConfig
 from trimtab.records.errors import DataError, ModelError
@@ -123,10 +131,7 @@ def tune(
 def encode_rows(network: Any, tokenizer: Any, examples: Sequence[Example]) -> list[Encoded]:
     """Each example's ids; DataError with all rows that cannot be trained on, and why."""
     stop_ids = stop_ids_of(network, tokenizer)
-    context = min(
-        getattr(network.config, "max_position_embeddings", None) or 2**31,
-        tokenizer.model_max_length,
-    )
+    context = max_context_of(network, tokenizer)
     rows: list[Encoded] = []
     faults: list[str] = []
     for number, example in enumerate(examples):
@@ -156,13 +161,6 @@ def count_tokens(source: str | Path, examples: Sequence[Example]) -> int:
     """How many tokens one epoch over the examples is."""
     tokenizer = load_tokenizer(source)
     return sum(count_ids(tokenizer, each.messages) for each in examples)
-
-
-def stop_ids_of(network: Any, tokenizer: Any) -> frozenset[int]:
-    """The tokens that end a turn, of the generation config and of the tokenizer."""
-    configured = network.generation_config.eos_token_id
-    ids = configured if isinstance(configured, list) else [configured]
-    return frozenset(token for token in [*ids, tokenizer.eos_token_id] if token is not None)
 
 
 def response_loss(network: Any, rows: Sequence[Encoded]) -> tuple[torch.Tensor, int]:
