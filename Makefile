@@ -9,7 +9,7 @@ export MALLOC_MMAP_THRESHOLD_ := 4294967296
 export MALLOC_TRIM_THRESHOLD_ := 4294967296
 export MALLOC_TOP_PAD_ := 268435456
 
-.PHONY: demo test format clean
+.PHONY: demo test format docs clean
 
 $(READY): pyproject.toml constraints.txt
 	@echo "== making $(VENV) and installing pinned versions (a few minutes, once)"
@@ -41,6 +41,9 @@ test: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(READY)
+	$(BIN)/cog -r -I docs docs/*.md
 
 clean:
 	rm -rf $(VENV) demo

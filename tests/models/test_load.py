@@ -71,7 +71,7 @@ def test_a_hub_id_is_passed_on(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["./no/such", "/no/such", "../missing", "a/b/c"])
 def test_a_path_to_nothing_is_no_hub_id(name: str) -> None:
-    with pytest.raises(ModelError, match="there is no (model|such folder)"):
+    with pytest.raises(ModelError, match=r"there is no (model|such folder)"):
         find_weights(name)
 
 

@@ -47,28 +47,36 @@ class Generation(Strict):
 class DataFile(Strict):
     """A data file; `columns` maps our names (messages, prompt, reply …) to the file's own."""
 
-    path: str
-    columns: dict[str, str] = Field(default_factory=dict)
+    path: str = Field(description="JSONL, JSON, Parquet or CSV.")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="Our names for columns, to the file's."
+    )
 
 
 class PoolFile(DataFile):
     """A file that a plan may train on."""
 
-    kind: Kind
+    kind: Kind = Field(description="What the rows are to a plan.")
 
 
 class Clause(Strict):
     """One line of the behaviour wanted. Its kind decides which target it takes."""
 
     kind: ClauseKind
-    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-    requests: str
-    columns: dict[str, str] = Field(default_factory=dict)
-    checks: tuple[str | dict[str, Any], ...] = ()
-    reply: str | None = None
-    at_least: Rate | None = None
-    at_most: Rate | None = None
-    lose_at_most: Rate | None = None
+    id: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="Its name in tables and reports."
+    )
+    requests: str = Field(description="The file of what is asked.")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="Our names for its columns, to the file's."
+    )
+    checks: tuple[str | dict[str, Any], ...] = Field(
+        (), description="Names, or `{name: {options}}`; a reply passes when all hold."
+    )
+    reply: str | None = Field(None, description="What a deflect clause's requests are answered.")
+    at_least: Rate | None = Field(None, description="Target of perform and deflect.")
+    at_most: Rate | None = Field(None, description="Target of never.")
+    lose_at_most: Rate | None = Field(None, description="Target of retain: a margin.")
     chance: Rate = Field(0.0, description="The rate of a model that guesses, for retain clauses.")
 
     @property
@@ -185,23 +193,40 @@ class Budget(Strict):
 class Charter(Strict):
     """One file that says what a model must do, must not do, and must not lose."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    model: ModelSpec
-    baseline: ModelSpec | None = None
-    system: str | None = None
-    generation: Generation = Generation()
-    split: SplitConfig = SplitConfig()
-    pool: tuple[PoolFile, ...] = ()
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Of the charter and its runs."
+    )
+    model: ModelSpec = Field(description="A bundled name, a folder, a run, a hub id, an endpoint.")
+    baseline: ModelSpec | None = Field(
+        None,
+        description="What retain clauses compare with. Null: what steering begins with.",
+    )
+    system: str | None = Field(
+        None, description="The system turn in training and use. Null: the chat template's own."
+    )
+    generation: Generation = Field(Generation(), description="How replies are made.")
+    split: SplitConfig = Field(
+        SplitConfig(), description="How requests are parted into *select* and *final*."
+    )
+    pool: tuple[PoolFile, ...] = Field((), description="Files that a plan may train on.")
     clauses: tuple[Clause, ...] = Field(min_length=1)
-    held_out: DataFile | None = None
-    specialise: TuneConfig | None = None
-    tune: TuneConfig = TuneConfig()
+    held_out: DataFile | None = Field(
+        None, description="Conversations whose loss is reported, and never trained on."
+    )
+    specialise: TuneConfig | None = Field(
+        None, description="Tune on the pool's scope and replay rows before steering begins."
+    )
+    tune: TuneConfig = Field(TuneConfig(), description="How candidates are trained.")
     doses: dict[Kind, Annotated[int, Field(ge=0)]] = Field(
         default={"contrast": 48, "twin": 24, "scope": 24, "replay": 16},
         description="Rows of each kind in the first candidate's plan.",
     )
-    control: bool = False
-    budget: Budget = Budget()
+    control: bool = Field(
+        False,
+        description="Also train the kept plan without its contrast rows for as many steps, and "
+        "compare the held-out loss; needs held_out.",
+    )
+    budget: Budget = Field(Budget(), description="What a steer run may spend.")
     folder: str = "."
 
     @field_validator("clauses")
