@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,32 @@ import pytest
 
 # Tests run beside other work, and threads that wait for each other on busy cores are slow.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def resize_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Give a file system of its own a size; its folder. Skips where the test may not mount one."""
+    disk = tmp_path / "disk"
+
+    def mount(size: str) -> Path:
+        options = f"size={size},remount" if disk.exists() else f"size={size}"
+        disk.mkdir(exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("no permission to mount a file system")
+        return disk
+
+    yield mount
+    if disk.is_mount():
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.fixture
+def tiny_disk(resize_disk: Callable[[str], Path]) -> Path:
+    """A file system of 64 KiB."""
+    return resize_disk("64k")
 
 
 @pytest.fixture(scope="session")

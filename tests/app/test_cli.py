@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,22 @@ def test_init_makes_a_folder_and_leaves_others_alone(trimtab: Any, tmp_path: Pat
     assert "restaurant-booker" in ran.err
 
 
-def test_a_full_disk_leaves_nothing_half_written(trimtab: Any, scripted_bot: Path) -> None:
+def test_a_place_that_takes_no_files_is_one_message(trimtab: Any, scripted_bot: Path) -> None:
     ran = trimtab("measure", scripted_bot, "--out", "/proc/no-room/zero")
     assert ran.code == 2
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("size", ["16k", "9m", "30m"])
+def test_a_full_disk_stops_steering_and_with_more_room_it_goes_on(
+    trimtab: Any, tiny_bot: Path, resize_disk: Callable[[str], Path], size: str
+) -> None:
+    run = resize_disk(size) / "first"
+    ran = trimtab("steer", tiny_bot, "--out", run)
+    assert ran.code == 2
+    assert "No space left on device\n  free some space" in ran.err
+    assert "Traceback" not in ran.err
+    assert not list(run.rglob(".*.partial"))
+    resize_disk("400m")
+    assert trimtab("steer", tiny_bot, "--out", run).code in (0, 1)
+    assert (run / "report.html").is_file()

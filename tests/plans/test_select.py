@@ -59,8 +59,11 @@ def test_near_boundary_chooses_among_the_nearer_half():
     nearer = set(np.argsort(-nearness)[:10].tolist())
     assert set(near_boundary(vectors, others, 6)) <= nearer
     assert set(near_boundary(vectors, others, 10)) == nearer
-    assert len(near_boundary(vectors, others, 15)) == 15
+    assert set(near_boundary(vectors, others, 15)) == set(np.argsort(-nearness)[:15].tolist())
     assert sorted(near_boundary(vectors, others, 50)) == list(range(20))
+    for count in range(20):
+        smaller, larger = (near_boundary(vectors, others, n) for n in (count, count + 1))
+        assert larger[:count] == smaller
 
 
 def test_near_boundary_without_a_boundary_spreads():

@@ -6,7 +6,13 @@ import random
 
 import pytest
 
-from trimtab.probes.suite import build_suite, checks_of, limit, refuse_training_on_probes
+from trimtab.probes.suite import (
+    build_suite,
+    checks_of,
+    limit,
+    nearly_probes,
+    refuse_training_on_probes,
+)
 from trimtab.records.charter import Charter, Clause
 from trimtab.records.conversation import say
 from trimtab.records.errors import DataError, Where
@@ -129,3 +135,26 @@ def test_the_identity_follows_all_that_can_change_a_rate():
     ]
     assert len(set(ids)) == len(ids)
     assert suite_of(requests("book", 3)).id == ids[0]
+
+
+def test_the_identity_follows_the_files_of_checks(tmp_path):
+    (tmp_path / "own.py").write_text("def polite(reply, probe): return True")
+    (tmp_path / "form.json").write_text("{}")
+    checks = ["own.py:polite", {"json_schema": {"schema": "form.json"}}]
+    ids = {suite_of(requests("book", 3), checks=checks, folder=str(tmp_path)).id}
+    for name, text in (("own.py", "def polite(reply, probe): return False"), ("form.json", "[]")):
+        (tmp_path / name).write_text(text)
+        ids.add(suite_of(requests("book", 3), checks=checks, folder=str(tmp_path)).id)
+    assert len(ids) == 3
+
+
+def test_rows_worded_nearly_like_a_probe_are_told_of():
+    asked = "Could you find us a table in York on Friday?"
+    suite = suite_of([Request("1", say(asked), "1"), *requests("book", 2)])
+    far = dialogue("Find a table in Bath", "When?")
+    near = dialogue(asked.replace("us a", "us two a"), "When?")
+    nearer = dialogue(asked.replace("?", "!"), "When?")
+    lines = nearly_probes(suite, [far, near, nearer])
+    assert len(lines) == 2
+    assert nearly_probes(suite, [nearer]) == lines[:1]
+    assert nearly_probes(suite, [far]) == nearly_probes(suite, []) == []

@@ -9,7 +9,9 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from trimtab.records.errors import RunError
 from trimtab.store import (
@@ -170,6 +172,13 @@ class TestFillFolder:
             (folder / "weights").write_bytes(b"new" * 100_000)
         assert (path / "weights").read_text() == "old"
         assert names(tiny_disk) == ["model"]
+
+    def test_a_full_disk_is_told_of_also_where_a_library_in_rust_meets_it(self, tiny_disk):
+        numbers = {"a": np.zeros(100_000)}
+        complaint = pytest.raises(RunError, match=r"No space left on device\n  free some space")
+        with complaint, fill_folder(tiny_disk / "model") as folder:
+            save_file(numbers, folder / "weights.safetensors")
+        assert names(tiny_disk) == []
 
     def test_a_file_in_its_place_is_left_alone(self, tmp_path):
         path = tmp_path / "model"

@@ -58,7 +58,13 @@ def measure(
     _warn(project, progress)
     spec = model if model is not None else project.charter.model
     split: Split = "final" if final else "select"
-    settings = {"charter": project.charter, "model": spec, "split": split, "limit": limit}
+    settings = {
+        "charter": project.charter,
+        "model": spec,
+        "split": split,
+        "limit": limit,
+        "contents": project.contents,
+    }
     with start_run(out, "measure", settings) as run:
         write_json(run.folder / "suite.json", project.suite)
         if final:
@@ -90,7 +96,12 @@ def plan(charter: Name, measured: Name, out: Name, *, doses: Doses | None = None
     project = open_project(charter)
     profile = measurement_of(Path(measured), "select").profile
     wanted = within_rows(doses or project.charter.doses, project.charter.budget.rows)
-    settings = {"charter": project.charter, "measured": str(measured), "doses": dict(wanted)}
+    settings = {
+        "charter": project.charter,
+        "measured": str(measured),
+        "doses": dict(wanted),
+        "contents": project.contents,
+    }
     with start_run(out, "plan", settings) as run:
         chosen = choose_rows(profile, project.pool, wanted, project.suite, StaticEncoder())
         write_plan(run.folder, chosen)
@@ -131,7 +142,8 @@ def steer(charter: Name, out: Name, *, progress: Progress = SILENT) -> Profile:
     """
     project = open_project(charter)
     _warn(project, progress)
-    with start_run(out, "steer", {"charter": project.charter}) as run:
+    settings = {"charter": project.charter, "contents": project.contents}
+    with start_run(out, "steer", settings) as run:
         if not run.finished:
             write_json(run.folder / "suite.json", project.suite)
             start = specialise(project, run, progress)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,16 @@ from trimtab.data.load import examples_from, load_rows, requests_from
 from trimtab.plans.plan import Pool
 from trimtab.probes.checks import make_check
 from trimtab.probes.profile import undecidable
-from trimtab.probes.suite import build_suite, checks_of, limit, refuse_training_on_probes
+from trimtab.probes.suite import (
+    build_suite,
+    checks_of,
+    limit,
+    nearly_probes,
+    refuse_training_on_probes,
+)
 from trimtab.records.charter import Charter
 from trimtab.records.errors import DataError
-from trimtab.records.example import Example, Kind
+from trimtab.records.example import KINDS, Example, Kind
 from trimtab.records.probe import Suite
 from trimtab.records.protocols import Check
 
@@ -29,6 +36,13 @@ class Project:
     held_out: tuple[Example, ...]
     checks: Mapping[str, tuple[Check, ...]]
     warnings: tuple[str, ...]
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """What the files hold, in hashes: a run goes on only with the same."""
+        pool = [f"{kind} {row.id}" for kind in KINDS for row in self.pool.get(kind, ())]
+        held_out = [row.id for row in self.held_out]
+        return {"suite": self.suite.id, "pool": _hash_of(pool), "held_out": _hash_of(held_out)}
 
 
 def open_project(path: str | Path, most_probes: int | None = None) -> Project:
@@ -56,7 +70,7 @@ def open_project(path: str | Path, most_probes: int | None = None) -> Project:
         held_out = tuple(examples_from(load_rows(charter.held_out.path, charter.held_out.columns)))
     refuse_training_on_probes(suite, [row for rows in pool.values() for row in rows])
     refuse_training_on_held_out(pool, held_out)
-    warnings = tuple(undecidable(suite))
+    warnings = (*undecidable(suite), *_nearly(suite, pool))
     if most_probes is not None:
         suite = limit(suite, most_probes)
     return Project(charter, suite, pool, held_out, checks, warnings)
@@ -69,6 +83,16 @@ def read_pool(charter: Charter) -> Pool:
         rows = load_rows(file.path, file.columns)
         pool.setdefault(file.kind, []).extend(examples_from(rows, kind=file.kind))
     return {kind: _distinct(rows) for kind, rows in pool.items()}
+
+
+def _hash_of(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _nearly(suite: Suite, pool: Pool) -> list[str]:
+    lines = nearly_probes(suite, [row for rows in pool.values() for row in rows])
+    more = [f"and {len(lines) - 5} more training rows nearly like probes"] if lines[5:] else []
+    return [*lines[:5], *more]
 
 
 def _distinct(rows: list[Example]) -> list[Example]:

@@ -43,15 +43,18 @@ def k_center(vectors: Vectors, count: int, taken: Vectors | None = None) -> list
 def near_boundary(vectors: Vectors, others: Vectors, count: int) -> list[int]:
     """Up to `count` rows that look most like the `others`, yet differ from each other.
 
-    Half of the rows, and never fewer than `count`, are kept for their nearness to any of the
-    others; `k_center` chooses among them. Without others it chooses among all.
+    `k_center` chooses among the half of the rows that is nearest to any of the others; a larger
+    count goes on to the other half, the nearest first. A smaller count gives a prefix of a larger
+    one. Without others `k_center` chooses among all.
     """
     if not len(others) or not len(vectors):
         return k_center(vectors, count)
     nearness = (vectors @ others.T).max(axis=1)
-    keep = max(count, len(vectors) // 2)
-    close = np.sort(np.argsort(-nearness, kind="stable")[:keep])
-    return [int(close[row]) for row in k_center(vectors[close], count)]
+    by_nearness = np.argsort(-nearness, kind="stable")
+    half = len(vectors) // 2
+    close = np.sort(by_nearness[:half])
+    chosen = [int(close[row]) for row in k_center(vectors[close], count)]
+    return [*chosen, *map(int, by_nearness[half:])][: max(count, 0)]
 
 
 def share_out(count: int, weights: Sequence[float], capacity: Sequence[int]) -> list[int]:

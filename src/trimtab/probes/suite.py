@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from trimtab.probes.wording import plain
@@ -14,6 +15,7 @@ from trimtab.records.errors import DataError
 from trimtab.records.example import Example
 from trimtab.records.probe import CheckSpec, Probe, Split, Suite
 from trimtab.records.request import Request
+from trimtab.store import file_hash
 
 
 def build_suite(charter: Charter, requests: Mapping[str, Sequence[Request]]) -> Suite:
@@ -105,13 +107,52 @@ def refuse_training_on_probes(suite: Suite, examples: Sequence[Example]) -> None
         )
 
 
+NEARLY = 90
+"""Of 100: characters that two wordings share in order, as rapidfuzz's `ratio` counts them."""
+
+
+def nearly_probes(suite: Suite, examples: Sequence[Example]) -> list[str]:
+    """A line for each row whose user turns are worded nearly like a probe's, the nearest first.
+
+    >>> nearly_probes(Suite("s", (), ()), [])
+    []
+    """
+    from rapidfuzz import fuzz, process
+
+    asked = [_wording(probe.request.messages) for probe in suite.probes]
+    trained = [_wording(example.messages) for example in examples]
+    if not (asked and trained):
+        return []
+    alike = process.cdist(trained, asked, scorer=fuzz.ratio, score_cutoff=NEARLY, workers=-1)
+    nearest = alike.argmax(axis=1)
+    found = [
+        (float(alike[row, probe]), examples[row].where, suite.probes[probe].request.where)
+        for row, probe in enumerate(nearest)
+        if alike[row, probe]
+    ]
+    found.sort(key=lambda pair: -pair[0])
+    return [f"{row} is worded nearly like the probe {probe}" for _, row, probe in found]
+
+
 def _wording(messages: Sequence[Any]) -> str:
     users = [message.content for message in messages if message.role == "user"]
     return " / ".join(plain(text).casefold() for text in users)
 
 
+def _files_of(checks: Sequence[CheckSpec], charter: Charter) -> Iterator[Path]:
+    """Files beside the charter that checks are made from: functions of one's own, JSON schemas."""
+    for check in checks:
+        if ".py:" in check.name:
+            yield Path(charter.folder) / check.name.rpartition(":")[0]
+        schema = check.options.get("schema")
+        if check.name == "json_schema" and isinstance(schema, str):
+            yield Path(charter.folder) / schema
+
+
 def _identity(charter: Charter, probes: Sequence[Probe]) -> str:
+    files = {path for clause in charter.clauses for path in _files_of(checks_of(clause), charter)}
     content = [
+        {path.name: file_hash(path) for path in files},
         charter.system,
         charter.generation.model_dump(),
         list(charter.deflections),

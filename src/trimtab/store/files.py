@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -34,16 +35,26 @@ FIXES = {
     errno.ENOTDIR: FILE_IN_THE_WAY,
     errno.ENOENT: "check the name, and that its folder exists",
 }
+OS_ERROR_IN_RUST = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
 def explained(path: Path, action: Literal["read", "written"]) -> Iterator[None]:
-    """An OSError raised inside becomes a RunError about `path` that says what to do."""
+    """An OSError raised inside becomes a RunError about `path` that says what to do.
+
+    So does the operating system's error that a library in Rust passes on in its own type.
+    """
     try:
         yield
     except OSError as error:
         fix = FIXES.get(error.errno or 0)
         raise RunError(f"cannot be {action}: {error}", where=str(path), fix=fix) from error
+    except Exception as error:
+        if not (found := OS_ERROR_IN_RUST.search(str(error))):
+            raise
+        number = int(found[1])
+        what = f"cannot be {action}: [Errno {number}] {os.strerror(number)}"
+        raise RunError(what, where=str(path), fix=FIXES.get(number)) from error
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
