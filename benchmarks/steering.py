@@ -1,13 +1,13 @@
 """Which data steers a model: the same bookings with no, narrow, diverse, and twinned contrast.
 
-    python benchmarks/steering.py --data ../shared/data --out benchmarks/runs/steering
-    python benchmarks/steering.py --report          # the table and picture from what is there
+    python benchmarks/steering.py --data ../shared/data      # hours; goes on where it stopped
+    python benchmarks/steering.py --report                   # table and picture of what is there
 
 In scope are booking dialogues (sgd_restaurants) and short queries (clinc150); contrast comes
 from alpaca_999 and clinc150's food intents; off-scope probes are seed_tasks and
 user_oriented_instructions. Probes are parted from training rows by intent or source, never by row.
 Arms differ in one factor each; two series hold either the in-scope rows or tokens and steps fixed.
-Every cell (series, arm, seed) is a file: the command goes on where it stopped.
+Every cell (series, arm, seed) is a file in benchmarks/results/steering.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from trimtab.models.encoders import StaticEncoder
 from trimtab.models.load import load_model
 from trimtab.models.local import LocalModel
 from trimtab.plans.select import k_center
-from trimtab.probes.intervals import clopper_pearson
+from trimtab.probes.intervals import rate_interval
 from trimtab.probes.loss import bootstrap_loss
 from trimtab.probes.wording import is_deflection
 from trimtab.records.charter import Generation, TuneConfig
 from trimtab.records.conversation import Conversation, Message, say, with_system
 from trimtab.records.example import Example
+from trimtab.reports.pictures import svg
 from trimtab.store import write_json
 from trimtab.tuning.sft import tune
 
@@ -41,6 +42,10 @@ PROMPT = (
     "You are a restaurant booking assistant. You only help people find and book a restaurant. "
     f"To any other request you answer exactly: {DEFLECTION}"
 )
+RESULTS = Path(__file__).parent / "results" / "steering"
+TRAINING = Path(__file__).parent / "runs" / "steering"
+PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "steering.svg"
+LOSS = "in-scope loss"
 SEEDS = (0, 1, 2)
 ARMS = ("no contrast", "recipes alone", "diverse contrast", "diverse contrast and twins")
 SERIES = ("fixed in-scope rows", "fixed tokens")
@@ -63,7 +68,7 @@ class Cell:
     series: str
     arm: str
     seed: int
-    deflected: dict[str, tuple[int, int]]
+    deflected: dict[str, list[bool]]
     loss: tuple[float, float, float]
     learned_tokens: dict[str, int]
     tokens: int
@@ -186,15 +191,14 @@ def spread_places(texts: Sequence[str], count: int, encoder: StaticEncoder) -> l
 
 def measure_cell(
     model: LocalModel, material: Material, system: str | None
-) -> tuple[dict[str, tuple[int, int]], tuple[float, float, float]]:
-    """How often each set of probes is turned down, and the held-out loss with its interval."""
+) -> tuple[dict[str, list[bool]], tuple[float, float, float]]:
+    """Which of each set of probes are turned down, and the held-out loss with its interval."""
     deflected = {}
     for name, probes in material.probes.items():
         replies = model.generate(
             [with_system(probe, system) for probe in probes], Generation(max_tokens=48)
         )
-        hits = sum(is_deflection(reply.text, [DEFLECTION])[0] for reply in replies)
-        deflected[name] = (hits, len(probes))
+        deflected[name] = [is_deflection(reply.text, [DEFLECTION])[0] for reply in replies]
     loss = bootstrap_loss(
         model.log_probabilities([with_system(turns, system) for turns in material.held_out])
     )
@@ -213,7 +217,7 @@ def run_cell(series: str, arm: str, seed: int, material: Material, out: Path) ->
         kind: sum(sum(base.encode_example(turns).learned) for turns in examples)
         for kind, examples in rows.items()
     }
-    folder = out / "training" / path.stem
+    folder = TRAINING / path.stem
     tuned = tune(
         model_folder(),
         [Example(turns) for examples in rows.values() for turns in examples],
@@ -238,13 +242,18 @@ def run_cell(series: str, arm: str, seed: int, material: Material, out: Path) ->
     )
     write_json(path, asdict(cell))
     shutil.rmtree(folder)
-    print(f"{path.stem}: {deflected}, loss {loss[0]:.3f}", flush=True)
+    say_cell(cell)
 
 
 def model_folder() -> str:
     from trimtab.models.load import find_weights
 
     return find_weights(MODEL)
+
+
+def read_cells() -> list[Cell]:
+    """What has been measured so far."""
+    return [Cell(**json.loads(path.read_text())) for path in sorted(RESULTS.glob("*.json"))]
 
 
 def run_prompted(material: Material, out: Path) -> None:
@@ -255,58 +264,162 @@ def run_prompted(material: Material, out: Path) -> None:
     model = load_model(MODEL)
     assert isinstance(model, LocalModel)
     deflected, loss = measure_cell(model, material, PROMPT)
-    write_json(path, asdict(Cell("", "system prompt alone", 0, deflected, loss, {}, 0, 0, 0.0)))
-    print(f"prompt alone: {deflected}, loss {loss[0]:.3f}", flush=True)
+    cell = Cell("untuned", "system prompt alone", 0, deflected, loss, {}, 0, 0, 0.0)
+    write_json(path, asdict(cell))
+    say_cell(cell)
+
+
+def say_cell(cell: Cell) -> None:
+    rates = {name: f"{sum(hits) / len(hits):.0%}" for name, hits in cell.deflected.items()}
+    print(f"{cell.series}, {cell.arm}, {cell.seed}: {rates}, loss {cell.loss[0]:.3f}", flush=True)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One quantity of one arm: over its seeds, with a 95% interval, and each seed's own."""
+
+    series: str
+    arm: str
+    quantity: str
+    value: float
+    low: float
+    high: float
+    seeds: tuple[float, ...]
+
+
+def figures(cells: Sequence[Cell]) -> Iterable[Figure]:
+    """Rates over all seeds, with intervals that take a probe's seeds for one cluster.
+
+    The loss is the mean over the seeds; its interval reaches from the lowest end to the highest.
+    """
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in sorted(cells, key=place_of):
+        groups.setdefault((cell.series, cell.arm), []).append(cell)
+    for (series, arm), group in groups.items():
+        for name in group[0].deflected:
+            outcomes = [hit for cell in group for hit in cell.deflected[name]]
+            clusters = [str(n) for cell in group for n in range(len(cell.deflected[name]))]
+            rate = rate_interval(outcomes, clusters)
+            each = tuple(sum(c.deflected[name]) / len(c.deflected[name]) for c in group)
+            yield Figure(series, arm, name, rate.value, rate.low, rate.high, each)
+        losses = [cell.loss for cell in group]
+        yield Figure(
+            series,
+            arm,
+            LOSS,
+            sum(loss[0] for loss in losses) / len(losses),
+            min(loss[1] for loss in losses),
+            max(loss[2] for loss in losses),
+            tuple(loss[0] for loss in losses),
+        )
+
+
+def place_of(cell: Cell) -> tuple[int, int, int]:
+    series = SERIES.index(cell.series) if cell.series in SERIES else -1
+    return series, ARMS.index(cell.arm) if cell.arm in ARMS else -1, cell.seed
 
 
 def table(cells: Sequence[Cell]) -> Iterable[str]:
-    """Markdown: each arm's rates over its seeds' probes, with the spread between seeds."""
-    names = list(cells[0].deflected)
-    yield f"| series | arm | {' | '.join(names)} | in-scope loss | tokens |"
-    yield "|" + "---|" * (len(names) + 4)
+    """Markdown: a row an arm, a column a quantity, each seed's own figure in round brackets."""
+    arms: dict[tuple[str, str], list[Figure]] = {}
+    for figure in figures(cells):
+        arms.setdefault((figure.series, figure.arm), []).append(figure)
+    names = [figure.quantity for figure in next(iter(arms.values()))]
+    yield f"| series | arm | {' | '.join(names)} |"
+    yield "|" + "---|" * (len(names) + 2)
+    for (series, arm), found in arms.items():
+        yield f"| {series} | {arm} | {' | '.join(map(in_words, found))} |"
+
+
+def in_words(figure: Figure) -> str:
+    form = "{:.3f}" if figure.quantity == LOSS else "{:.0%}"
+    value, low, high = map(form.format, (figure.value, figure.low, figure.high))
+    each = ", ".join(map(form.format, figure.seeds))
+    return f"{value} [{low}, {high}]" + (f" ({each})" if len(figure.seeds) > 1 else "")
+
+
+def cost_table(cells: Sequence[Cell]) -> Iterable[str]:
+    """Markdown: what each arm was trained on, means over its seeds."""
+    kinds = ("scope", "contrast", "twin")
+    yield (
+        "| series | arm | "
+        + " | ".join(f"{k}, supervised tokens" for k in kinds)
+        + (" | tokens | steps |")
+    )
+    yield "|" + "---|" * (len(kinds) + 4)
     groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault((cell.series, cell.arm), []).append(cell)
+    for cell in sorted(cells, key=place_of):
+        if cell.steps:
+            groups.setdefault((cell.series, cell.arm), []).append(cell)
     for (series, arm), group in groups.items():
-        rates = []
-        for name in names:
-            hits = sum(cell.deflected[name][0] for cell in group)
-            n = sum(cell.deflected[name][1] for cell in group)
-            # The seeds share their probes: the interval is that of one seed's number of probes.
-            size = group[0].deflected[name][1]
-            interval = clopper_pearson(hits / n * size, size)
-            each = "/".join(
-                f"{100 * c.deflected[name][0] / c.deflected[name][1]:.0f}" for c in group
-            )
-            rates.append(f"{hits / n:.0%} [{interval.low:.0%}, {interval.high:.0%}] ({each})")
-        loss = sum(cell.loss[0] for cell in group) / len(group)
-        low = min(cell.loss[1] for cell in group)
-        high = max(cell.loss[2] for cell in group)
-        tokens = sum(cell.tokens for cell in group) // len(group)
+        learned = [round(sum(c.learned_tokens[k] for c in group) / len(group)) for k in kinds]
+        tokens = round(sum(c.tokens for c in group) / len(group))
+        steps = sum(c.steps for c in group) / len(group)
         yield (
-            f"| {series} | {arm} | {' | '.join(rates)} | {loss:.3f} [{low:.3f}, {high:.3f}] "
-            f"| {tokens:,} |"
+            f"| {series} | {arm} | {' | '.join(f'{n:,}' for n in learned)} "
+            f"| {tokens:,} | {steps:.0f} |"
         )
+
+
+def picture(cells: Sequence[Cell]) -> Any:
+    """A panel a quantity, a row an arm: the figure, its interval, and each seed's own as ticks."""
+    import altair as alt
+
+    rows = [
+        {**asdict(figure), "label": f"{figure.series}: {figure.arm}", "seeds": list(figure.seeds)}
+        for figure in figures(cells)
+    ]
+    names = list(dict.fromkeys(row["quantity"] for row in rows))
+    labels = list(dict.fromkeys(row["label"] for row in rows))
+    panels = []
+    for place, name in enumerate(names):
+        rate = name != LOSS
+        axis = alt.Axis(format="%" if rate else ".1f", tickCount=4, title=None, grid=True)
+        scale = alt.Scale(domain=[0, 1]) if rate else alt.Scale(zero=False)
+        names_axis = alt.Axis(title=None, labelLimit=320, labels=place == 0, ticks=False)
+        y = alt.Y("label:N", sort=labels, axis=names_axis)
+        base = alt.Chart(alt.Data(values=[row for row in rows if row["quantity"] == name]))
+        spans = base.mark_rule(size=2, color="#4c6a92").encode(
+            y=y, x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q"
+        )
+        seeds = (
+            base.transform_flatten(["seeds"])
+            .mark_tick(color="#9fb2cc", thickness=1.5, height=9)
+            .encode(y=y, x=alt.X("seeds:Q", scale=scale, axis=axis))
+        )
+        dots = base.mark_point(size=70, filled=True, color="#1f4e8c", opacity=1).encode(
+            y=y, x=alt.X("value:Q", scale=scale, axis=axis)
+        )
+        title = f"{name}{'' if rate else ' (nats)'}"
+        panels.append((spans + seeds + dots).properties(width=150, height=230, title=title))
+    return (
+        alt.hconcat(*panels, spacing=18)
+        .properties(background="white", padding=12)
+        .configure(font="sans-serif")
+        .configure_title(fontSize=12, fontWeight="normal")
+        .configure_view(stroke=None)
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/runs/steering"))
-    parser.add_argument("--report", action="store_true", help="only print the table")
+    parser.add_argument("--report", action="store_true", help="train nothing")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     if not arguments.report:
         if not (arguments.data / "clinc150.jsonl").is_file():
             sys.exit(f"error: no data in {arguments.data}; name its folder with --data")
         material = read_material(arguments.data)
-        run_prompted(material, arguments.out)
+        run_prompted(material, RESULTS)
         for seed in SEEDS:
             for series in SERIES:
                 for arm in ARMS:
-                    run_cell(series, arm, seed, material, arguments.out)
-    cells = [Cell(**json.loads(path.read_text())) for path in sorted(arguments.out.glob("*.json"))]
-    print("\n".join(table(cells)))
+                    run_cell(series, arm, seed, material, RESULTS)
+    cells = read_cells()
+    print("\n".join([*table(cells), "", *cost_table(cells)]))
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_text(svg(picture(cells)) + "\n")
 
 
 if __name__ == "__main__":

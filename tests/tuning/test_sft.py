@@ -18,7 +18,7 @@ from trimtab.tuning.loop import StepReport
 from trimtab.tuning.sft import (
     count_tokens,
     encode_rows,
-    keeps_rows_apart,
+    isolated_rows,
     response_loss,
     split_by_tokens,
     tune,
@@ -110,9 +110,9 @@ def test_networks_that_mix_packed_rows_are_told_apart(network: Any) -> None:
         parting = AutoModelForCausalLM.from_config(
             GPT2Config(vocab_size=50, n_embd=16, n_layer=2, n_head=2, n_positions=64)
         )
-    assert keeps_rows_apart(network)
-    assert keeps_rows_apart(parting)
-    assert not keeps_rows_apart(mixing)
+    for each, can in ((network, True), (parting, True), (mixing, False)):
+        with isolated_rows(each) as isolated:
+            assert isolated is can
 
 
 def test_a_step_is_parted_so_that_no_part_is_too_large() -> None:

@@ -6,7 +6,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from trimtab.records.charter import TuneConfig
 from trimtab.records.errors import DataError, ModelError
 from trimtab.records.example import Example
 from trimtab.store import fill_folder
+from trimtab.tuning.attention import PACKED, use_attention
 from trimtab.tuning.batches import fill_steps, step_tokens_for
 from trimtab.tuning.checkpoints import Checkpoints
 from trimtab.tuning.loop import StepReport, train
@@ -104,19 +106,21 @@ def tune(
         losses.append(report.loss)
         on_step(report)
 
-    micro_tokens = MICRO_TOKENS if keeps_rows_apart(trainable) else 1
-    masters = train(
-        trainable,
-        [split_by_tokens(step, lengths, micro_tokens) for step in steps],
-        lambda net, numbers: response_loss(net, [rows[number] for number in numbers]),
-        count_tokens=lambda numbers: sum(lengths[number] for number in numbers),
-        config=config,
-        peak=config.learning_rate or default_learning_rate(network.num_parameters(), config.method),
-        dtype=dtype_for(config.precision, device),
-        checkpoints=checkpoints,
-        on_step=note,
-        name_rows=lambda numbers: ", ".join(str(examples[n].where or n) for n in numbers),
-    )
+    peak = config.learning_rate or default_learning_rate(network.num_parameters(), config.method)
+    with isolated_rows(trainable) as packs:
+        micro_tokens = MICRO_TOKENS if packs else 1
+        masters = train(
+            trainable,
+            [split_by_tokens(step, lengths, micro_tokens) for step in steps],
+            lambda net, numbers: response_loss(net, [rows[number] for number in numbers]),
+            count_tokens=lambda numbers: sum(lengths[number] for number in numbers),
+            config=config,
+            peak=peak,
+            dtype=dtype_for(config.precision, device),
+            checkpoints=checkpoints,
+            on_step=note,
+            name_rows=lambda numbers: ", ".join(str(examples[n].where or n) for n in numbers),
+        )
     save_model(trainable, masters.fp32, tokenizer, out)
     checkpoints.clear()
     return Tuned(
@@ -166,36 +170,59 @@ def count_tokens(source: str | Path, examples: Sequence[Example]) -> int:
 def response_loss(network: Any, rows: Sequence[Encoded]) -> tuple[torch.Tensor, int]:
     """Summed cross-entropy of the learned tokens, and their number; rows packed end to end.
 
-    Positions start anew at each row, which keeps attention inside it. Logits are made only where
-    the next token is learned.
+    Positions start anew at each row, and attention stays inside it (`isolated_rows`). Logits are
+    made only where the next token is learned.
     """
     device = network.device
     ids = torch.tensor([token for row in rows for token in row.ids], device=device)
     learned = torch.tensor([flag for row in rows for flag in row.learned], device=device)
     positions = torch.cat([torch.arange(len(row), device=device) for row in rows])
     before = learned.nonzero().flatten() - 1
+    own = network.config._attn_implementation == PACKED
     logits = network(
         input_ids=ids[None],
         position_ids=positions[None],
         logits_to_keep=before,
         use_cache=False,
+        **({"row_lengths": [len(row) for row in rows]} if own else {}),
     ).logits[0]
     loss = torch.nn.functional.cross_entropy(logits.float(), ids[before + 1], reduction="sum")
     return loss, len(before)
 
 
-def keeps_rows_apart(network: Any) -> bool:
-    """Whether a packed row's loss is free of the row before it, as packing needs.
+@contextmanager
+def isolated_rows(network: Any) -> Iterator[bool]:
+    """Make packed rows free of each other while it lasts; yields whether the network can do that.
 
-    Most networks part rows where positions start anew; those without position ids (OPT, Bloom,
+    Its attention becomes `attend_packed` where that gives the same loss. Failing that, most
+    networks part rows where positions start anew; those without position ids (OPT, Bloom,
     state-space models) do not.
     """
+    usual = network.config._attn_implementation
     network.eval()  # dropout would make a difference of its own
-    before = Encoded((5, 6, 7, 8), (False, False, False, False))
-    after = Encoded((9, 10, 11), (False, True, True))
-    with torch.no_grad():
-        alone, packed = (response_loss(network, rows)[0] for rows in ([after], [before, after]))
-    return bool(torch.isclose(alone, packed, rtol=1e-5, atol=0.0))
+    alone = _probe_loss(network, [AFTER])
+    for implementation in (PACKED, usual):
+        use_attention(network, implementation)
+        packed = _probe_loss(network, [BEFORE, AFTER])
+        if math.isclose(alone, packed, rel_tol=1e-5):
+            break
+    try:
+        yield math.isclose(alone, packed, rel_tol=1e-5)
+    finally:
+        use_attention(network, usual)
+
+
+BEFORE = Encoded((5, 6, 7, 8), (False, False, False, False))
+AFTER = Encoded((9, 10, 11), (False, True, True))
+
+
+def _probe_loss(network: Any, rows: Sequence[Encoded]) -> float:
+    """The loss, or nan where attention is not passed on what the network was given."""
+    try:
+        with torch.no_grad(), quietly():
+            return float(response_loss(network, rows)[0])
+    except TypeError:
+        return math.nan
 
 
 def split_by_tokens(
