@@ -49,16 +49,17 @@ LOSS = "in-scope loss"
 SEEDS = (0, 1, 2)
 ARMS = ("no contrast", "recipes alone", "diverse contrast", "diverse contrast and twins")
 SERIES = ("fixed in-scope rows", "fixed tokens")
-IN_SCOPE_ROWS, CONTRAST_ROWS, TWIN_ROWS = 96, 96, 96
-TOKENS, STEP_TOKENS = 32_000, 640
+IN_SCOPE_ROWS, CONTRAST_ROWS, TWIN_ROWS = 64, 120, 48  # near the best of a first pass
+NEAR_ROWS = 30  # of the diverse contrast
+TOKENS, STEP_TOKENS = 40_000, 640
 CONFIG = TuneConfig(epochs=2, step_tokens=STEP_TOKENS)
 
 # clinc150's food intents: each is either trained on or probed, never both.
-NEAR_TRAINED = ("cook_time", "food_last", "ingredients_list", "shopping_list", "meal_suggestion")
-NEAR_PROBED = ("recipe", "nutrition_info", "calories", "ingredient_substitution")
+NEAR_TRAINED = ("recipe", "cook_time", "food_last", "ingredients_list", "shopping_list")
+NEAR_PROBED = ("meal_suggestion", "nutrition_info", "calories", "ingredient_substitution")
 TWIN_INTENTS = ("restaurant_suggestion", "accept_reservations", "how_busy")
 SHORT_PROBED = ("restaurant_reservation", "cancel_reservation", "confirm_reservation")
-NARROW_TRAINED = "meal_suggestion"  # the one food intent that the narrow arm knows
+NARROW_TRAINED = "recipe"
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def rows_of(
     elif arm.startswith("diverse"):
         near = pick.sample(material.near, 300)
         mixed = pick.sample([text for text in material.mixed if len(text) < 400], 400)
-        chosen = spread(near, CONTRAST_ROWS // 3, encoder)
+        chosen = spread(near, NEAR_ROWS, encoder)
         chosen += spread(mixed, CONTRAST_ROWS - len(chosen), encoder)
         kinds["contrast"] = [say(request, DEFLECTION) for request in chosen]
     if arm.endswith("twins"):

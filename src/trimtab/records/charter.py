@@ -218,7 +218,7 @@ class Charter(Strict):
     )
     tune: TuneConfig = Field(TuneConfig(), description="How candidates are trained.")
     doses: dict[Kind, Annotated[int, Field(ge=0)]] = Field(
-        default={"contrast": 48, "twin": 24, "scope": 24, "replay": 16},
+        default={"contrast": 64, "twin": 80, "scope": 16, "replay": 8},
         description="Rows of each kind in the first candidate's plan.",
     )
     control: bool = Field(
