@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -60,6 +61,15 @@ NEAR_PROBED = ("meal_suggestion", "nutrition_info", "calories", "ingredient_subs
 TWIN_INTENTS = ("restaurant_suggestion", "accept_reservations", "how_busy")
 SHORT_PROBED = ("restaurant_reservation", "cancel_reservation", "confirm_reservation")
 NARROW_TRAINED = "recipe"
+# Of alpaca_999 only rows that have nothing to do with food: its recipes, calories and meal plans
+# would be near-scope requests of intents that are probed.
+FOOD = re.compile(
+    r"\b(?:food|recipe|ingredient|cook|bak(?:e|ing)|meal|dish|calorie|nutri|diet|vitamin|protein|eat"
+    r"|ate\b|breakfast|lunch|dinner|supper|snack|dessert|restaurant|caf[eé]|kitchen|chef|menu"
+    r"|drink|wine|coffee|\btea\b|fruit|vegeta|vegan|meat|chicken|beef|fish|cheese|bread|rice|pasta"
+    r"|pizza|soup|salad|sauce|cake|cookie|sandwich|egg|banana|apple|grocer)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -126,7 +136,11 @@ def read_material(data: Path) -> Material:
     }
     return Material(
         dialogues=[dialogue(row) for row in read_jsonl(data / "sgd_restaurants_train.jsonl")],
-        mixed=[with_input(row["instruction"], row["input"]) for row in alpaca],
+        mixed=[
+            text
+            for text in (with_input(row["instruction"], row["input"]) for row in alpaca)
+            if not FOOD.search(text)
+        ],
         near=[text for _, text in queries(*NEAR_TRAINED)],
         recipes=[text for _, text in queries(NARROW_TRAINED)],
         twins=[say(text, TWIN_REPLIES[intent]) for intent, text in queries(*TWIN_INTENTS)],
@@ -148,31 +162,31 @@ def rows_of(
     series: str, arm: str, seed: int, material: Material, model: LocalModel
 ) -> dict[str, list[Conversation]]:
     """The arm's rows by kind; one factor changes from each arm to the next."""
-    pick = random.Random(f"{series}/{seed}")
+    # A generator for each kind: arms of one seed share their dialogues and their contrast rows.
+    pick, order = (random.Random(f"{seed}/{kind}") for kind in ("rows", "scope"))
     encoder = StaticEncoder()
     kinds: dict[str, list[Conversation]] = {"contrast": [], "twin": []}
+    mixed = pick.sample([text for text in material.mixed if len(text) < 400], 400)
+    near = pick.sample(material.near, 300)
+    twins = pick.sample(material.twins, 200)
     if arm == "recipes alone":
         requests = pick.sample(material.recipes, CONTRAST_ROWS)
         kinds["contrast"] = [say(request, DEFLECTION) for request in requests]
     elif arm.startswith("diverse"):
-        near = pick.sample(material.near, 300)
-        mixed = pick.sample([text for text in material.mixed if len(text) < 400], 400)
         chosen = spread(near, NEAR_ROWS, encoder)
         chosen += spread(mixed, CONTRAST_ROWS - len(chosen), encoder)
         kinds["contrast"] = [say(request, DEFLECTION) for request in chosen]
     if arm.endswith("twins"):
-        twins = pick.sample(material.twins, 200)
         places = spread_places([turns[0].content for turns in twins], TWIN_ROWS, encoder)
         kinds["twin"] = [twins[place] for place in places]
-    order = list(material.dialogues)
-    pick.shuffle(order)
+    dialogues = order.sample(material.dialogues, len(material.dialogues))
     if series == "fixed in-scope rows":
-        return {"scope": order[:IN_SCOPE_ROWS], **kinds}
+        return {"scope": dialogues[:IN_SCOPE_ROWS], **kinds}
     room = TOKENS // CONFIG.epochs - sum(
         len(model.encode_example(turns)) for rows in kinds.values() for turns in rows
     )
     scope: list[Conversation] = []
-    for turns in order:
+    for turns in dialogues:
         length = len(model.encode_example(turns))
         if length <= room:
             scope.append(turns)

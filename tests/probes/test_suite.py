@@ -148,12 +148,23 @@ def test_the_identity_follows_the_files_of_checks(tmp_path):
     assert len(ids) == 3
 
 
+def test_requests_worded_alike_are_in_one_split_whatever_their_clause():
+    book = requests("book", 20)
+    again = [Request(f"again{n}", row.messages, f"again{n}") for n, row in enumerate(book[:9])]
+    suite = suite_of(book, [*again, *requests("off", 4)])
+    splits = {}
+    for probe in suite.probes:
+        splits.setdefault(probe.request.text.casefold(), set()).add(probe.split)
+    assert all(len(split) == 1 for split in splits.values())
+    assert {probe.split for probe in suite.of("off")} == {"select", "final"}
+
+
 def test_rows_worded_nearly_like_a_probe_are_told_of():
     asked = "Could you find us a table in York on Friday?"
     suite = suite_of([Request("1", say(asked), "1"), *requests("book", 2)])
     far = dialogue("Find a table in Bath", "When?")
     near = dialogue(asked.replace("us a", "us two a"), "When?")
-    nearer = dialogue(asked.replace("?", "!"), "When?")
+    nearer = dialogue(asked.replace("?", "!"), "When?", "At seven.", "Done.")
     lines = nearly_probes(suite, [far, near, nearer])
     assert len(lines) == 2
     assert nearly_probes(suite, [nearer]) == lines[:1]

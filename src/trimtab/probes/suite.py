@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from trimtab.probes.wording import plain
 from trimtab.records.charter import Charter, Clause
-from trimtab.records.conversation import content_hash, with_system
+from trimtab.records.conversation import Conversation, content_hash, with_system
 from trimtab.records.errors import DataError
 from trimtab.records.example import Example
 from trimtab.records.probe import CheckSpec, Probe, Split, Suite
@@ -21,12 +22,16 @@ from trimtab.store import file_hash
 def build_suite(charter: Charter, requests: Mapping[str, Sequence[Request]]) -> Suite:
     """The probes of all clauses; `requests` holds each clause's, by its id.
 
-    Raises DataError for a clause without requests, or with too few seed requests for two splits.
+    Requests that are worded alike, in whichever clauses, are in one split. Raises DataError for a
+    clause without requests, or with too few seed requests for two splits.
     """
     probes: list[Probe] = []
+    known: dict[str, Split] = {}
     for clause in charter.clauses:
         checks = checks_of(clause)
-        splits = part(clause, requests[clause.id], charter)
+        splits = part(clause, requests[clause.id], charter, known)
+        for request in requests[clause.id]:
+            known.setdefault(_wording(request.messages), splits[request.seed])
         probes += [
             Probe(f"{clause.id}/{request.id}", clause.id, request, checks, splits[request.seed])
             for request in requests[clause.id]
@@ -48,11 +53,17 @@ def _name_and_options(check: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]
     return name, options or {}
 
 
-def part(clause: Clause, requests: Sequence[Request], charter: Charter) -> dict[str, Split]:
+def part(
+    clause: Clause,
+    requests: Sequence[Request],
+    charter: Charter,
+    known: Mapping[str, Split] = MappingProxyType({}),
+) -> dict[str, Split]:
     """Which split each seed request of a clause belongs to, with all its wordings.
 
     Seeds are ranked by a hash, and the first `split.final` share of them is kept back: the parts
-    depend on neither order nor chance, and every clause is parted in the same proportion.
+    depend on neither order nor chance, and every clause is parted in the same proportion. A seed
+    with a wording that is `known` goes where that is; the others make up the proportion.
     """
     seeds = sorted(
         {request.seed for request in requests},
@@ -66,7 +77,16 @@ def part(clause: Clause, requests: Sequence[Request], charter: Charter) -> dict[
             fix="Add requests; the more, the sooner a verdict is decided.",
         )
     final = min(len(seeds) - 1, max(1, round(charter.split.final * len(seeds))))
-    return {seed: "final" if rank < final else "select" for rank, seed in enumerate(seeds)}
+    placed: dict[str, Split] = {}
+    for request in requests:
+        if split := known.get(_wording(request.messages)):
+            placed.setdefault(request.seed, split)
+    wanted = final - sum(split == "final" for split in placed.values())
+    free = [seed for seed in seeds if seed not in placed]
+    ranked: dict[str, Split] = {
+        seed: "final" if rank < wanted else "select" for rank, seed in enumerate(free)
+    }
+    return {**placed, **ranked}
 
 
 def limit(suite: Suite, most: int) -> Suite:
@@ -89,9 +109,7 @@ def refuse_training_on_probes(suite: Suite, examples: Sequence[Example]) -> None
     asked = {_wording(probe.request.messages): probe for probe in suite.probes}
     faults = []
     for example in examples:
-        turns = example.messages
-        prefixes = [turns[: end + 1] for end, turn in enumerate(turns) if turn.role == "user"]
-        for prefix in prefixes:
+        for prefix in _asked_in(example):
             if probe := asked.get(_wording(prefix)):
                 faults.append(
                     f"{example.where}: asks what a probe of {probe.clause!r} asks "
@@ -107,31 +125,43 @@ def refuse_training_on_probes(suite: Suite, examples: Sequence[Example]) -> None
         )
 
 
+def _asked_in(example: Example) -> list[Conversation]:
+    """The conversation up to each of its user turns."""
+    turns = example.messages
+    return [turns[: end + 1] for end, turn in enumerate(turns) if turn.role == "user"]
+
+
 NEARLY = 90
 """Of 100: characters that two wordings share in order, as rapidfuzz's `ratio` counts them."""
 
 
 def nearly_probes(suite: Suite, examples: Sequence[Example]) -> list[str]:
-    """A line for each row whose user turns are worded nearly like a probe's, the nearest first.
+    """A line for each row that asks, at any turn, nearly what a probe asks; the nearest first.
 
     >>> nearly_probes(Suite("s", (), ()), [])
     []
     """
-    from rapidfuzz import fuzz, process
+    from rapidfuzz import process
+    from rapidfuzz.fuzz import ratio
 
-    asked = [_wording(probe.request.messages) for probe in suite.probes]
-    trained = [_wording(example.messages) for example in examples]
-    if not (asked and trained):
-        return []
-    alike = process.cdist(trained, asked, scorer=fuzz.ratio, score_cutoff=NEARLY, workers=-1)
-    nearest = alike.argmax(axis=1)
-    found = [
-        (float(alike[row, probe]), examples[row].where, suite.probes[probe].request.where)
-        for row, probe in enumerate(nearest)
-        if alike[row, probe]
-    ]
-    found.sort(key=lambda pair: -pair[0])
-    return [f"{row} is worded nearly like the probe {probe}" for _, row, probe in found]
+    asked = {_wording(probe.request.messages): probe.request.where for probe in suite.probes}
+    found: list[tuple[float, str]] = []
+    for example in examples:
+        nearest = max(
+            (
+                match
+                for prefix in {_wording(prefix) for prefix in _asked_in(example)}
+                if (
+                    match := process.extractOne(prefix, [*asked], scorer=ratio, score_cutoff=NEARLY)
+                )
+            ),
+            key=lambda match: match[1],
+            default=None,
+        )
+        if nearest:
+            line = f"{example.where} is worded nearly like the probe {asked[nearest[0]]}"
+            found.append((nearest[1], line))
+    return [line for _, line in sorted(found, key=lambda pair: -pair[0])]
 
 
 def _wording(messages: Sequence[Any]) -> str:
@@ -139,20 +169,20 @@ def _wording(messages: Sequence[Any]) -> str:
     return " / ".join(plain(text).casefold() for text in users)
 
 
-def _files_of(checks: Sequence[CheckSpec], charter: Charter) -> Iterator[Path]:
+def _files_of(checks: Sequence[CheckSpec]) -> Iterator[str]:
     """Files beside the charter that checks are made from: functions of one's own, JSON schemas."""
     for check in checks:
         if ".py:" in check.name:
-            yield Path(charter.folder) / check.name.rpartition(":")[0]
+            yield check.name.rpartition(":")[0]
         schema = check.options.get("schema")
         if check.name == "json_schema" and isinstance(schema, str):
-            yield Path(charter.folder) / schema
+            yield schema
 
 
 def _identity(charter: Charter, probes: Sequence[Probe]) -> str:
-    files = {path for clause in charter.clauses for path in _files_of(checks_of(clause), charter)}
+    files = {name for clause in charter.clauses for name in _files_of(checks_of(clause))}
     content = [
-        {path.name: file_hash(path) for path in files},
+        {name: file_hash(Path(charter.folder) / name) for name in files},
         charter.system,
         charter.generation.model_dump(),
         list(charter.deflections),
