@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.plans.doses import best_candidate, gap, next_doses, within_rows
+from trimtab.records.charter import Clause
 from trimtab.records.example import KINDS
 from trimtab.records.profile import ClauseResult, Interval, Profile
 
@@ -20,6 +21,13 @@ def result(kind, rate=0.5, target=0.9, verdict="missed", change=None):
     return ClauseResult(kind, kind, rate, 0.0, 1.0, 20, target, verdict, interval, change=change)
 
 
+def clause(kind, **given):
+    return Clause(kind=kind, id=kind, requests="a", **given)
+
+
+DEFLECT = [clause("deflect", reply="No.", at_least=0.9)]
+
+
 def profile(*results):
     return Profile("m", "f", "s", "select", results, 1.0, 1, 1)
 
@@ -29,29 +37,33 @@ def met(result):
 
 
 @pytest.mark.parametrize(
-    ("kind", "grown"),
+    ("clause", "grown"),
     [
-        ("deflect", {"contrast": 77}),
-        ("perform", {"twin": 38, "scope": 38}),
-        ("never", {"twin": 38, "scope": 38}),
-        ("retain", {"replay": 26, "scope": 38}),
+        (clause("deflect", reply="No.", at_least=0.9), {"contrast": 77}),
+        (clause("perform", checks=["answers"], at_least=0.9), {"twin": 38, "scope": 38}),
+        (clause("never", checks=["deflects"], at_most=0.1), {"twin": 38, "scope": 38}),
+        (clause("never", checks=[{"regex": {"pattern": "x"}}], at_most=0.1), {"contrast": 77}),
+        (clause("retain", checks=["answers"], lose_at_most=0.1), {"replay": 26, "scope": 38}),
     ],
 )
-def test_what_a_missed_clause_asks_for_grows(kind, grown):
-    doses = next_doses(DOSES, profile(result(kind)), HELD, met)
-    assert doses == {**DOSES, **grown}
+def test_what_a_missed_clause_asks_for_grows(clause, grown):
+    missed = profile(result(clause.kind))
+    assert next_doses(DOSES, missed, HELD, met, [clause]) == {**DOSES, **grown}
 
 
 def test_small_doses_grow_by_eight_and_none_beyond_the_pool():
     missed = profile(result("deflect"))
-    assert next_doses({}, missed, HELD, met)["contrast"] == 8
-    assert next_doses({"contrast": 10}, missed, {"contrast": 12}, met)["contrast"] == 12
+    assert next_doses({}, missed, HELD, met, DEFLECT)["contrast"] == 8
+    assert next_doses({"contrast": 10}, missed, {"contrast": 12}, met, DEFLECT)["contrast"] == 12
 
 
 def test_nothing_grows_where_all_have_enough_or_the_pool_is_out():
-    assert next_doses(DOSES, profile(result("deflect", verdict="met")), HELD, met) is None
-    assert next_doses(DOSES, profile(result("deflect")), {"contrast": 48}, met) is None
-    assert next_doses(DOSES, profile(), HELD, met) is None
+    for found, held in (
+        (profile(result("deflect", verdict="met")), HELD),
+        (profile(result("deflect")), {"contrast": 48}),
+        (profile(), HELD),
+    ):
+        assert next_doses(DOSES, found, held, met, DEFLECT) is None
 
 
 @given(

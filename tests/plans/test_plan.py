@@ -47,9 +47,12 @@ POOL = {
     "scope": rows_of("scope", WORDS[8:], 20),
     "replay": rows_of("replay", WORDS, 20),
 }
-CLAUSES = tuple(
-    Clause(kind="deflect", id=topic, requests=topic, reply=f"No {topic}.", at_least=0.9)
-    for topic in TOPICS
+CLAUSES = (
+    *(
+        Clause(kind="deflect", id=topic, requests=topic, reply=f"No {topic}.", at_least=0.9)
+        for topic in TOPICS
+    ),
+    Clause(kind="retain", id="sums", requests="sums", checks=("number",), lose_at_most=0.1),
 )
 SUITE = Suite(
     "s",
@@ -133,6 +136,14 @@ def test_doses_are_those_asked_for_and_held_those_of_the_pool():
     assert asked.doses == {"scope": 0, "contrast": 100, "twin": 0, "replay": 2}
     assert asked.held == {"scope": 0, "contrast": 60, "twin": 0, "replay": 0}
     assert len(asked.rows) == 60
+
+
+def test_replay_is_for_retain_clauses_and_every_row_says_why_it():
+    rows = chosen({"scope": 6, "replay": 6}).rows
+    assert all("sums" in row.reason for row in rows if row.example.kind == "replay")
+    assert len({(row.example.kind, row.reason) for row in rows}) == len(rows) == 12
+    without = Suite("s", CLAUSES[:-1], SUITE.probes)
+    assert plan(profile(), POOL, {"replay": 6}, without, WordEncoder()).rows == ()
 
 
 def test_an_empty_pool_gives_an_empty_plan():

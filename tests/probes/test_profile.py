@@ -235,14 +235,14 @@ def test_some_targets_are_out_of_reach_of_any_number():
 )
 def test_whether_the_final_split_would_meet_the_target(clause, held, failed, n_final, expected):
     result = clause_result(clause, scores(clause, (held, True), (failed, False)))
-    assert final_would_meet(result, n_final) is expected
+    assert final_would_meet(result, result.n, n_final) is expected
 
 
 def test_whether_the_final_split_would_show_retention():
     same = scores(SUMS, (60, True))
-    assert final_would_meet(clause_result(SUMS, same, same), 125)
-    assert not final_would_meet(clause_result(SUMS, same, same), 124)
-    assert not final_would_meet(clause_result(SUMS, same), 10_000)
-    assert not final_would_meet(clause_result(SUMS, [], []), 10_000)
+    assert final_would_meet(clause_result(SUMS, same, same), 60, 125)
+    assert not final_would_meet(clause_result(SUMS, same, same), 60, 124)
+    assert not final_would_meet(clause_result(SUMS, same), 60, 10_000)
+    assert not final_would_meet(clause_result(SUMS, [], []), 60, 10_000)
     failing = scores(SUMS, (60, False))
-    assert final_would_meet(clause_result(SUMS, failing, failing), 10)
+    assert final_would_meet(clause_result(SUMS, failing, failing), 60, 10)

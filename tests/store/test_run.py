@@ -180,6 +180,28 @@ class TestRun:
         assert run.seconds("measuring") == 0.75
         assert run.seconds("resting") == 0.0
 
+    def test_time_is_counted_as_it_passes_and_to_the_end_of_a_failure(self, tmp_path, monkeypatch):
+        clock = iter([0.0, 2.0, 9.0, 9.5, 12.0])
+        monkeypatch.setattr("time.monotonic", lambda: next(clock))
+        with start_run(tmp_path / "run", "tune", {}) as run:
+            with pytest.raises(ValueError, match="stop"), run.timed("training") as tick:
+                tick()
+                assert run.seconds("training") == 0.0
+                tick()
+                assert run.seconds("training") == 9.0
+                tick()
+                raise ValueError("stop")
+            assert run.seconds("training") == 12.0
+
+    def test_an_input_that_changed_between_two_calls_is_refused(self, tmp_path):
+        with start_run(tmp_path / "run", "tune", {}) as run:
+            run.hold("model", "9f31")
+            run.hold("model", "9f31")
+        with start_run(tmp_path / "run", "tune", {}) as run:
+            run.hold("data", "77aa")
+            with pytest.raises(RunError, match="model has changed since this run began"):
+                run.hold("model", "0000")
+
 
 class TestFinish:
     def finish(self, folder: Path, **inputs: str | Path) -> Manifest:

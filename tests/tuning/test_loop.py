@@ -141,8 +141,10 @@ def test_parting_a_step_into_micro_batches_changes_rounding_alone(
     whole, told = run(tiny_model, [[step] for step in steps], tmp_path)
     parted, told_parted = run(tiny_model, [[[n] for n in step] for step in steps], tmp_path)
     uneven, _ = run(tiny_model, [[step[:1], step[1:]] for step in steps], tmp_path)
-    assert furthest(whole, parted) < 2e-5
-    assert furthest(whole, uneven) < 2e-5
+    for other in (parted, uneven):
+        # AdamW's first steps go by a gradient's sign, which rounding can turn where it is near 0.
+        changes = torch.cat([(whole[name] - other[name]).abs().flatten() for name in whole])
+        assert (changes > 2e-5).double().mean() < 1e-5
     assert [r.loss for r in told] == pytest.approx([r.loss for r in told_parted], rel=1e-5)
     assert [r.terms for r in told] == [sum(sum(ROWS[n].learned) for n in step) for step in steps]
     assert [r.tokens for r in told] == [sum(len(ROWS[n]) for n in step) for step in steps]

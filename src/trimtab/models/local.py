@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,10 +18,10 @@ from trimtab.models.generation import generate, stream
 from trimtab.models.turns import PLAIN_TEMPLATE, Encoded, encode_example, encode_prompt
 from trimtab.records.charter import Generation
 from trimtab.records.conversation import Conversation
-from trimtab.records.errors import ModelError
+from trimtab.records.errors import DataError, ModelError
 from trimtab.records.protocols import OnReply
 from trimtab.records.reply import Reply
-from trimtab.store import folder_hash
+from trimtab.store import fill_folder, folder_hash
 
 Precision = Literal["auto", "bf16", "fp32"]
 PIECE_REPLIES = 256
@@ -107,7 +108,7 @@ class LocalModel:
             max_tokens=generation.max_tokens,
             stop_ids=self.stop_ids,
             temperature=generation.temperature,
-            seeds=[_seed(generation, position) for position in positions],
+            seeds=[_seed(generation, prompts[position]) for position in positions],
             on_row=on_row,
         )
 
@@ -131,7 +132,7 @@ class LocalModel:
             max_tokens=generation.max_tokens,
             stop_ids=self.stop_ids,
             temperature=generation.temperature,
-            seed=_seed(generation, 0),
+            seed=_seed(generation, prompt),
         ):
             ids.append(token)
             text = self.tokenizer.decode(ids, skip_special_tokens=True)
@@ -144,10 +145,18 @@ class LocalModel:
             yield whole[len(shown) :]  # the limit came within a character
 
     def log_probabilities(self, conversations: Sequence[Conversation]) -> list[list[float]]:
-        """For each conversation, of each learned token: assistant turns with their terminators."""
+        """For each conversation, of each learned token: assistant turns with their terminators.
+
+        DataError for one that is longer than the context.
+        """
         return [self._log_probabilities(self.encode_example(each)) for each in conversations]
 
     def _log_probabilities(self, encoded: Encoded) -> list[float]:
+        if len(encoded) > self.max_context:
+            raise DataError(
+                f"a conversation of {len(encoded)} tokens does not fit into the model's context "
+                f"of {self.max_context}"
+            )
         ids = torch.tensor(encoded.ids, device=self.network.device)
         learned = torch.tensor(encoded.learned, device=self.network.device)
         before = learned.nonzero().flatten() - 1
@@ -159,9 +168,10 @@ class LocalModel:
         return [float(score) for score in chosen]
 
 
-def _seed(generation: Generation, position: int) -> int:
-    """Of one conversation's draws: its own, whatever else is asked for."""
-    return generation.seed * 1_000_003 + position
+def _seed(generation: Generation, prompt: Sequence[int]) -> int:
+    """Of one prompt's draws: its own, whatever else is asked for and in whichever order."""
+    text = f"{generation.seed} {list(prompt)}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
 def stop_ids_of(network: Any, tokenizer: Any) -> frozenset[int]:
@@ -218,9 +228,9 @@ def load_local(
     if folder.is_dir():
         _require_weights(folder)
     network, tokenizer = load_network(source)
-    fingerprint = _fingerprint(source, network, dtype)
-    cast_weights(network.to(device), dtype)
-    network.eval()
+    fingerprint = fingerprint_of(source, network, dtype)
+    cast_weights(network, dtype)  # before it moves: fp32 weights may not fit onto the device
+    network.to(device).eval()
     return LocalModel(name, network, tokenizer, fingerprint)
 
 
@@ -263,6 +273,17 @@ def base_of(source: str | Path) -> str | None:
         return str(json.loads(adapter.read_text())["base_model_name_or_path"])
 
 
+def copy_model(source: str | Path, folder: Path) -> None:
+    """Put a model into a folder: a folder's files as they are, a hub id's as transformers saves."""
+    with fill_folder(folder) as filling:
+        if Path(source).is_dir():
+            shutil.copytree(source, filling, dirs_exist_ok=True)
+        else:
+            network, tokenizer = load_network(source)
+            network.save_pretrained(filling)
+            tokenizer.save_pretrained(filling)
+
+
 def cast_weights(network: Any, dtype: torch.dtype) -> None:
     """Cast the parameters alone: `network.to(dtype)` would round the rotary frequencies too."""
     for weight in network.parameters():
@@ -279,7 +300,7 @@ def _require_weights(folder: Path) -> None:
         )
 
 
-def _fingerprint(source: str | Path, network: Any, dtype: torch.dtype) -> str:
+def fingerprint_of(source: str | Path, network: Any, dtype: torch.dtype) -> str:
     """Of the files of a folder (and of the base that an adapter names), or a hub id's commit."""
     content = ""
     part: str | Path | None = source

@@ -5,30 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from trimtab.plans.select import share_out
+from trimtab.records.charter import Clause
 from trimtab.records.example import KINDS, Kind
 from trimtab.records.plan import Doses
 from trimtab.records.profile import ClauseResult, Profile
 
 GROWTH = 1.6
-GROWS: dict[str, tuple[Kind, ...]] = {
-    # More twins push the boundary back, so a clause that is short asks for its own side alone.
-    "deflect": ("contrast",),
-    "perform": ("twin", "scope"),
-    "retain": ("replay", "scope"),
-    "never": ("twin", "scope"),
-}
 
 Enough = Callable[[ClauseResult], bool]
 
 
-def next_doses(doses: Doses, profile: Profile, held: Doses, enough: Enough) -> Doses | None:
+def kinds_for(clause: Clause) -> tuple[Kind, ...]:
+    """Which rows bring a clause that falls short nearer to its target.
+
+    More twins push the boundary back, so each asks for its own side alone. What must never be
+    turned down takes the same as what must be performed; what must never be done, contrast.
+    """
+    if clause.kind == "retain":
+        return ("replay", "scope")
+    if clause.kind == "perform" or (clause.kind == "never" and "deflects" in clause.checks):
+        return ("twin", "scope")
+    return ("contrast",)
+
+
+def next_doses(
+    doses: Doses, profile: Profile, held: Doses, enough: Enough, clauses: Sequence[Clause]
+) -> Doses | None:
     """Larger doses for the kinds that the clauses which fall short ask for.
 
-    `enough(result)` says whether more data could not help a clause. None where every clause has
-    enough, or where the pool holds no more of what is asked for.
+    `enough(result)` says whether more data could not help a clause; `clauses` are the profile's.
+    None where every clause has enough, or where the pool holds no more of what is asked for.
     """
-    short = [result for result in profile.clauses if not enough(result)]
-    wanted = {kind for result in short for kind in GROWS[result.kind]}
+    short = {result.clause for result in profile.clauses if not enough(result)}
+    wanted = {kind for clause in clauses if clause.id in short for kind in kinds_for(clause)}
     grown: dict[Kind, int] = {}
     for kind in KINDS:
         dose = doses.get(kind, 0)
@@ -53,15 +62,16 @@ def within_rows(doses: Doses, most_rows: int | None) -> Doses:
 def best_candidate(profiles: Sequence[Profile], rows: Sequence[int], enough: Enough) -> int:
     """The candidate that meets most with the fewest rows; its place in the sequence.
 
-    Most clauses met, then most that have enough, then the smallest sum of gaps to the targets,
-    then the fewest rows, then the earliest.
+    Most clauses met, then most that have enough, then the smallest sum of gaps to the targets (in
+    points: less is no difference), then the fewest rows, then the earliest. Gaps come before
+    rows, or one that meets nothing with few rows would win over one that nearly meets all.
     """
 
     def order(place: int) -> tuple[int, int, float, int, int]:
         results = profiles[place].clauses
         met = sum(result.verdict in ("met", "nothing to lose") for result in results)
         ample = sum(enough(result) for result in results)
-        return (-met, -ample, round(sum(map(gap, results)), 9), rows[place], place)
+        return (-met, -ample, round(sum(map(gap, results)), 2), rows[place], place)
 
     return min(range(len(profiles)), key=order)
 

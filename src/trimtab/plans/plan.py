@@ -31,15 +31,14 @@ def plan(profile: Profile, pool: Pool, doses: Doses, suite: Suite, encoder: Enco
         "contrast": _contrast(profile, pool.get("contrast", ()), doses, suite, encoder),
         "twin": _twins(pool, doses, encoder),
         "scope": _spread(pool.get("scope", ()), doses.get("scope", 0), encoder, SCOPE_REASON),
-        "replay": _spread(pool.get("replay", ()), doses.get("replay", 0), encoder, REPLAY_REASON),
+        "replay": _replay(pool.get("replay", ()), doses.get("replay", 0), suite, encoder),
     }
     held: dict[Kind, int] = {kind: len(pool.get(kind, ())) for kind in KINDS}
     rows = tuple(row for kind in KINDS for row in chosen[kind])
     return Plan(rows, {kind: doses.get(kind, 0) for kind in KINDS}, held)
 
 
-SCOPE_REASON = "keeps the task in view: spread over the scope rows"
-REPLAY_REASON = "protects what the retain clauses name: spread over the replay rows"
+SCOPE_REASON = "keeps the task in view"
 
 
 def _contrast(
@@ -106,11 +105,26 @@ def _twins(pool: Pool, doses: Doses, encoder: Encoder) -> list[PlanRow]:
     return planned
 
 
-def _spread(rows: Sequence[Example], count: int, encoder: Encoder, reason: str) -> list[PlanRow]:
+def _replay(rows: Sequence[Example], count: int, suite: Suite, encoder: Encoder) -> list[PlanRow]:
+    """Replay protects what retain clauses name; without one it has nothing to protect."""
+    retain = [clause.id for clause in suite.clauses if clause.kind == "retain"]
+    if not retain:
+        return []
+    return _spread(rows, count, encoder, f"protects what {' and '.join(retain)} must not lose")
+
+
+def _spread(rows: Sequence[Example], count: int, encoder: Encoder, purpose: str) -> list[PlanRow]:
+    """Rows spread over what their users say, each with how far it is from those before it."""
     if not rows or count <= 0:
         return []
     vectors = encoder.encode([_user_text(row) for row in rows])
-    return [PlanRow(rows[place], reason) for place in k_center(vectors, count)]
+    chosen = k_center(vectors, count)
+    planned = [PlanRow(rows[chosen[0]], f"{purpose}: most like all of its kind")]
+    for done, place in enumerate(chosen[1:], start=1):
+        alike = float((vectors[chosen[:done]] @ vectors[place]).max())
+        reason = f"{purpose}: unlike the {done} before it (likeness at most {alike:.2f})"
+        planned.append(PlanRow(rows[place], reason))
+    return planned
 
 
 def _user_text(row: Example) -> str:

@@ -139,20 +139,20 @@ def verdict(kind: ClauseKind, target: float, interval: Interval) -> Verdict:
     return "met" if met else "missed" if missed else "undecided"
 
 
-def final_would_meet(result: ClauseResult, n_final: int) -> bool:
-    """Whether the rate (for retain, the change) seen here would be met on n_final probes.
+def final_would_meet(result: ClauseResult, seeds: int, final_seeds: int) -> bool:
+    """Whether the rate (for retain, the change) seen here would be met on the final split.
 
-    They are taken to be independent. A clause with nothing to lose would be; one that was not
-    measured would not.
+    `seeds` and `final_seeds` are the seed requests here and there; wordings of one count once. A
+    clause with nothing to lose would be met; one that was not measured would not.
     """
     if result.verdict == "nothing to lose":
         return True
     if not result.n:
         return False
     if result.kind != "retain":
-        interval = clopper_pearson(result.rate * n_final, n_final)
+        interval = clopper_pearson(result.rate * final_seeds, final_seeds)
     elif result.change is not None:
-        interval = shrunk(result.change, result.n, n_final)
+        interval = shrunk(result.change, seeds, final_seeds)
     else:
         return False
     return verdict(result.kind, result.target, interval) == "met"

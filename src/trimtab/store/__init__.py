@@ -5,6 +5,7 @@ from trimtab.store.files import (
     fill_folder,
     folder_hash,
     recover_folder,
+    remove_folder,
     write_atomically,
 )
 from trimtab.store.machine import machine, versions
@@ -24,6 +25,7 @@ __all__ = [
     "read_jsonl",
     "read_run",
     "recover_folder",
+    "remove_folder",
     "start_run",
     "to_json",
     "versions",

@@ -105,6 +105,13 @@ def fill_folder(path: str | Path) -> Iterator[Path]:
             recover_folder(path)
 
 
+def remove_folder(path: str | Path) -> None:
+    """Delete a folder at once: a kill midway leaves it whole, or what `tidy` will sweep."""
+    path = Path(path)
+    with explained(path, "written"):
+        shutil.rmtree(path.rename(partial_of(path)))
+
+
 def recover_folder(path: str | Path) -> None:
     """Bring a folder back to its last complete state, while nobody is filling it."""
     path = Path(path)
@@ -113,7 +120,7 @@ def recover_folder(path: str | Path) -> None:
         return
     if path.exists():
         # Renamed first, so that a kill during the deletion leaves nothing half-deleted aside.
-        shutil.rmtree(aside.rename(partial_of(path)))
+        remove_folder(aside)
     else:
         aside.rename(path)
 

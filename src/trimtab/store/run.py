@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -27,8 +29,9 @@ from trimtab.store.machine import machine, versions
 from trimtab.store.rows import Journal, adapter_of, read_bytes, read_json, write_json
 
 LOCK = ".lock"
-NOT_OUTPUTS = (LOCK, "log.jsonl", "manifest.json", "timings.json")
+NOT_OUTPUTS = (LOCK, "inputs.json", "log.jsonl", "manifest.json", "timings.json")
 DIFFERENCES_SHOWN = 3
+TICK_SECONDS = 5.0
 RARE_LINE_BREAKS = frozenset("\x85\u2028\u2029")  # PyYAML keeps them only between double quotes
 
 
@@ -90,11 +93,43 @@ class Run:
         line = {"time": datetime.now(UTC).isoformat(), "event": event, **facts}
         Journal(self.folder / "log.jsonl", dict[str, Any]).append([line])
 
+    def hold(self, name: str, content: str) -> None:
+        """Note what an input holds, by a hash; RunError where it held something else before."""
+        path = self.folder / "inputs.json"
+        held = read_json(path, dict[str, str]) if path.exists() else {}
+        if held.setdefault(name, content) != content:
+            raise RunError(
+                f"{name} has changed since this run began",
+                where=str(self.folder),
+                fix="give another --out, or put back what was there",
+            )
+        write_json(path, held)
+
     def add_seconds(self, part: str, seconds: float) -> None:
         """Count time spent on one part of the work; restarts add up."""
         spent = self._timings()
         spent[part] = spent.get(part, 0.0) + seconds
         write_json(self.folder / "timings.json", spent)
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[Callable[[], None]]:
+        """Count the time until the end as spent on one part of the work; restarts add up.
+
+        Calling what it yields now and then keeps what has passed: a kill loses seconds of it.
+        """
+        counted = time.monotonic()
+
+        def tick(at_least: float = TICK_SECONDS) -> None:
+            nonlocal counted
+            now = time.monotonic()
+            if now - counted >= at_least:
+                self.add_seconds(part, now - counted)
+                counted = now
+
+        try:
+            yield tick
+        finally:
+            tick(0.0)
 
     def seconds(self, part: str) -> float:
         """Time spent on one part of the work so far, restarts included."""

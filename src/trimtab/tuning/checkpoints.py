@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
@@ -10,7 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from trimtab.records.errors import TuningError
-from trimtab.store import fill_folder
+from trimtab.store import fill_folder, remove_folder
+
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class Checkpoints:
@@ -46,7 +47,7 @@ class Checkpoints:
             save_file(state, folder / "state.safetensors", metadata={"identity": self._identity})
         for older in self._folder.glob("step-*"):
             if older.name != f"step-{step:08d}":
-                shutil.rmtree(older)
+                remove_folder(older)
         self._saved_at = time.monotonic()
 
     def restore(self, weights: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> int:
@@ -60,18 +61,21 @@ class Checkpoints:
         for name, weight in weights.items():
             with torch.no_grad():
                 weight.copy_(state[f"weight/{name}"])
-            optimizer.state[weight] = {
-                key: value if key == "step" else value.to(weight.device)
-                for key, value in (
-                    (key, state[f"{key}/{name}"]) for key in ("step", "exp_avg", "exp_avg_sq")
-                )
+            # A weight that never had a gradient has no moments. All of them, the count of steps
+            # too, lie on the weight's device, as the fused update wants it.
+            moments = {
+                key: state[f"{key}/{name}"].to(weight.device)
+                for key in MOMENTS
+                if f"{key}/{name}" in state
             }
+            if moments:
+                optimizer.state[weight] = moments
         return int(folders[-1].name.removeprefix("step-"))
 
     def clear(self) -> None:
         """Drop every checkpoint: the training is done."""
         if self._folder.exists():
-            shutil.rmtree(self._folder)
+            remove_folder(self._folder)
 
     def _require_same(self, path: Path) -> None:
         from safetensors import safe_open

@@ -23,7 +23,8 @@ Objective = Callable[[Any, Sequence[int]], tuple[torch.Tensor, int]]
 class StepReport:
     """One finished step; `loss` is the mean over the step's terms, before its update.
 
-    `tokens` are the step's own, `tokens_per_second` the mean since training began or went on.
+    `tokens` and `seconds` are the step's own, `tokens_per_second` the mean since training began
+    or went on.
     """
 
     step: int
@@ -31,6 +32,7 @@ class StepReport:
     loss: float
     terms: int
     tokens: int
+    seconds: float
     learning_rate: float
     gradient_norm: float
     tokens_per_second: float
@@ -68,7 +70,8 @@ def train(
 
     A step is a sequence of micro-batches of row numbers. Its gradient is that of the mean over
     all its terms: how rows are parted into micro-batches changes nothing but memory. Goes on
-    from the latest checkpoint, repeating the undisturbed run's losses bit for bit on one device.
+    from the latest checkpoint, repeating the undisturbed run's losses bit for bit on a CPU; a
+    GPU's attention adds up in no fixed order.
     Raises TuningError, naming the step's rows, when a loss or gradient is not finite.
     """
     masters = Masters(network, dtype, config.seed)
@@ -81,6 +84,7 @@ def train(
     network.train()
     began, seen = time.monotonic(), 0
     for step in range(done, len(steps)):
+        step_began = time.monotonic()
         rate = learning_rate_at(step, len(steps), peak, config.warm_up)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -112,6 +116,7 @@ def train(
                 loss=total / max(terms, 1),
                 terms=terms,
                 tokens=tokens,
+                seconds=time.monotonic() - step_began,
                 learning_rate=rate,
                 gradient_norm=norm,
                 tokens_per_second=seen / (time.monotonic() - began),

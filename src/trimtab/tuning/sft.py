@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from trimtab.models.local import (
+    base_of,
     best_device,
     dtype_for,
+    fingerprint_of,
     load_network,
     load_tokenizer,
     max_context_of,
@@ -27,7 +29,7 @@ from trimtab.models.turns import Encoded, count_ids, encode_example
 from trimtab.records.charter import TuneConfig
 from trimtab.records.errors import DataError, ModelError
 from trimtab.records.example import Example
-from trimtab.store import fill_folder
+from trimtab.store import Journal, fill_folder
 from trimtab.tuning.attention import PACKED, use_attention
 from trimtab.tuning.batches import fill_steps, step_tokens_for
 from trimtab.tuning.checkpoints import Checkpoints
@@ -41,13 +43,20 @@ MICRO_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What a training made and took; `learned_tokens` are those of assistant turns, per epoch."""
+    """What a training made and took, restarts included, and the values that it resolved.
+
+    `tokens` are all that passed, `learned_tokens` those of assistant turns in one epoch;
+    `losses` is the mean loss of each step before its update.
+    """
 
     steps: int
     tokens: int
     learned_tokens: int
     seconds: float
     losses: tuple[float, ...]
+    learning_rate: float
+    step_tokens: int
+    precision: str
 
 
 def default_learning_rate(parameters: int, method: str) -> float:
@@ -76,10 +85,10 @@ def tune(
     """Train the model at `source` (a folder or hub id) on `examples`, and write it to `out`.
 
     `exact_steps` makes it that many, repeating rows where needed; otherwise `config.epochs`
-    decides. `scratch` holds checkpoints while training runs, from which a second call goes on.
-    Raises DataError naming every row that is longer than the model's context or teaches nothing.
+    decides. `scratch` holds checkpoints and the steps' reports while training runs, from which a
+    second call goes on. Raises DataError naming every row that is longer than the model's context
+    or teaches nothing.
     """
-    began = time.monotonic()
     network, tokenizer = load_network(source)
     rows = encode_rows(network, tokenizer, examples)
     lengths = [len(row) for row in rows]
@@ -90,23 +99,29 @@ def tune(
         steps = fill_steps(lengths, epochs=epochs, step_tokens=step_tokens, seed=config.seed)
         steps = steps[:exact_steps]
     device = device or best_device()
+    dtype = dtype_for(config.precision, device)
+    peak = config.learning_rate or default_learning_rate(network.num_parameters(), config.method)
+    identity = hashlib.sha256(
+        json.dumps(
+            [
+                fingerprint_of(source, network, dtype),
+                config.model_dump(exclude={"checkpoint_seconds"}),
+                steps,
+                [[row.ids, row.learned] for row in rows],
+            ]
+        ).encode()
+    ).hexdigest()
     torch.manual_seed(config.seed)
     trainable = with_adapter(network, config, source) if config.method == "lora" else network
     trainable.to(device)
-    identity = hashlib.sha256(
-        json.dumps(
-            [str(source), config.model_dump(exclude={"checkpoint_seconds"}), steps]
-            + [[row.ids, row.learned] for row in rows]
-        ).encode()
-    ).hexdigest()
     checkpoints = Checkpoints(scratch, identity, config.checkpoint_seconds)
-    losses: list[float] = []
+    scratch.mkdir(parents=True, exist_ok=True)
+    journal = Journal(scratch / "steps.jsonl", StepReport)
 
     def note(report: StepReport) -> None:
-        losses.append(report.loss)
+        journal.append([report])
         on_step(report)
 
-    peak = config.learning_rate or default_learning_rate(network.num_parameters(), config.method)
     with isolated_rows(trainable) as packs:
         micro_tokens = MICRO_TOKENS if packs else 1
         masters = train(
@@ -116,24 +131,49 @@ def tune(
             count_tokens=lambda numbers: sum(lengths[number] for number in numbers),
             config=config,
             peak=peak,
-            dtype=dtype_for(config.precision, device),
+            dtype=dtype,
             checkpoints=checkpoints,
             on_step=note,
             name_rows=lambda numbers: ", ".join(str(examples[n].where or n) for n in numbers),
         )
     save_model(trainable, masters.fp32, tokenizer, out)
+    reports = {report.step: report for report in journal.read()}  # repeated ones: the last counts
     checkpoints.clear()
     return Tuned(
         steps=len(steps),
         tokens=sum(lengths[row] for step in steps for row in step),
         learned_tokens=sum(sum(row.learned) for row in rows),
-        seconds=time.monotonic() - began,
-        losses=tuple(losses),
+        seconds=sum(report.seconds for report in reports.values()),
+        losses=tuple(reports[step].loss for step in sorted(reports)),
+        learning_rate=peak,
+        step_tokens=step_tokens,
+        precision=str(dtype).removeprefix("torch."),
     )
 
 
+def require_fitting(source: str | Path, examples: Sequence[Example]) -> None:
+    """DataError with all rows that cannot be trained on, before any weights are loaded."""
+    from transformers import AutoConfig, GenerationConfig
+
+    tokenizer = load_tokenizer(source)
+    base = source
+    while below := base_of(base):
+        base = below
+    with quietly():
+        config = AutoConfig.from_pretrained(str(base))
+        try:
+            generation = GenerationConfig.from_pretrained(str(base))
+        except OSError:
+            generation = GenerationConfig.from_model_config(config)
+    described = SimpleNamespace(config=config, generation_config=generation)
+    encode_rows(described, tokenizer, examples)
+
+
 def encode_rows(network: Any, tokenizer: Any, examples: Sequence[Example]) -> list[Encoded]:
-    """Each example's ids; DataError with all rows that cannot be trained on, and why."""
+    """Each example's ids; DataError with all rows that cannot be trained on, and why.
+
+    Of the network its configs alone are looked at.
+    """
     stop_ids = stop_ids_of(network, tokenizer)
     context = max_context_of(network, tokenizer)
     rows: list[Encoded] = []
@@ -264,11 +304,15 @@ def save_model(
     network: Any, masters: dict[str, torch.Tensor], tokenizer: Any, folder: Path
 ) -> None:
     """Write the masters (not the rounded copies), config, generation config and tokenizer."""
+    adapter = hasattr(network, "get_base_model")
     with torch.no_grad():
         for name, weight in network.named_parameters():
-            weight.data = masters[name].data if name in masters else weight.data.float()
+            if name in masters:
+                weight.data = masters[name].data
+            elif not adapter:  # an adapter's base is not written
+                weight.data = weight.data.float()
     with fill_folder(folder) as filling, quietly():
-        if hasattr(network, "get_base_model"):
+        if adapter:
             # An adapter, without the vocabulary; left to itself, peft asks the hub about that.
             network.save_pretrained(filling, save_embedding_layers=False)
         else:
