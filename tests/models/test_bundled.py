@@ -105,6 +105,28 @@ def test_a_conversion_that_fails_leaves_nothing_and_can_be_tried_again(
     assert add_model(NAME) == bundled_folder(NAME)
 
 
+def test_a_cache_that_cannot_be_made_says_how_to_name_another(
+    index: list[list[str]], cache: Path
+) -> None:
+    cache.touch()
+    with pytest.raises(ModelError, match=r"cache/models: .*Not a directory.*\n.*TRIMTAB_CACHE"):
+        add_model(NAME)
+    assert index == []
+
+
+def test_a_full_disk_says_how_to_name_another_cache(
+    tiny_disk: Path, index: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(gguf: Path, folder: Path) -> None:
+        (folder / "model.safetensors").write_bytes(b"0" * 100_000)
+
+    monkeypatch.setattr(room, "convert_gguf", convert)
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tiny_disk))
+    with pytest.raises(ModelError, match=r"No space left on device\n.*TRIMTAB_CACHE"):
+        add_model(NAME)
+    assert not is_added(NAME)
+
+
 def test_two_at_once_fetch_once(index: list[list[str]]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

