@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from scipy.stats import binomtest
@@ -17,7 +18,7 @@ from trimtab.records.probe import CheckSpec, Probe, Split
 from trimtab.records.profile import ClauseResult, Interval, Loss, Profile, Verdict
 from trimtab.records.reply import Reply, Score
 from trimtab.records.request import Request
-from trimtab.records.story import Candidate, Control, Cost, Judged, SideBySide, Story
+from trimtab.records.story import Asked, Candidate, Control, Cost, Judged, SideBySide, Story
 
 HOSTILE = (
     "</style></script><script>alert(1)</script>\n| a | b |\n```\n@octocat ![x](http://evil.test/x.png)"
@@ -62,6 +63,15 @@ CHARTER = Charter(
     pool=(PoolFile(path="pool/bookings.jsonl", kind="scope"),),
     budget=Budget(tokens=200_000),
 )
+
+
+def asked(clauses: Sequence[Clause]) -> tuple[Asked, ...]:
+    """What each clause asks, with 120 final probes and 60 to select by."""
+    checks = {"mid-dialogue": ("answers", "contains city, time, people")}
+    return tuple(
+        Asked(clause, checks.get(clause.id, ("deflects",)), {"select": 60, "final": 120})
+        for clause in clauses
+    )
 
 
 def clause_result(
@@ -115,17 +125,6 @@ def profile(
     )
 
 
-START = profile(
-    "smollm2-135m-instruct",
-    {
-        "book": (41, 120, "missed"),
-        "mid-dialogue": (30, 100, "missed"),
-        "recipes": (0, 120, "missed"),
-        "poems": (0, 118, "missed"),
-        "arithmetic": (73, 120, "met"),
-        "harmful": (19, 60, "missed"),
-    },
-)
 BEFORE = profile(
     "smollm2-135m-instruct, specialised",
     {
@@ -317,11 +316,18 @@ def steered() -> Story:
         command="steer",
         date="21 November 2026",
         profile=AFTER,
+        asked=asked(CLAUSES),
         replies=replies(),
-        cost=Cost(44_232, 169.4, 212.0, "2 × CPU core, 8 GB"),
+        cost=Cost(
+            {"specialising": 31_604, "candidates": 44_232, "control": 25_912},
+            391.4,
+            212.0,
+            "2 × CPU core, 8 GB",
+        ),
         looks=2,
         repeat=("trimtab steer charter.yaml --out runs/2026-11-21-restaurant-booker",),
-        start=replace(START, held_out=Loss(2.204, 2.1, 2.31, 120, 6210)),
+        seeds={"split": 3, "specialise": 0, "tune": 7},
+        versions={"python": "3.11.9", "trimtab": "0.1.0"},
         before=replace(BEFORE, held_out=Loss(1.398, 1.36, 1.44, 120, 6210)),
         comparison=comparison(),
         plan=plan(),
@@ -339,11 +345,14 @@ def measured() -> Story:
         charter=CHARTER,
         command="measure",
         date=whole.date,
-        profile=replace(AFTER, split="select", held_out=None),
+        profile=replace(AFTER, split="select"),
+        asked=whole.asked,
         replies=tuple(replace(reply, before=None) for reply in whole.replies),
-        cost=Cost(0, 0.0, 48.2, "2 × CPU core, 8 GB"),
+        cost=Cost({}, 0.0, 48.2, "2 × CPU core, 8 GB"),
         looks=0,
-        repeat=("trimtab measure charter.yaml",),
+        repeat=("trimtab measure charter.yaml --out runs/zero-again",),
+        seeds={"split": 3},
+        versions=whole.versions,
     )
 
 
@@ -366,6 +375,7 @@ def hostile() -> Story:
     return replace(
         whole,
         replies=(harmed, *rest),
+        asked=(Asked(CLAUSES[0], (HOSTILE,), {"select": 1, "final": 1}), *whole.asked[1:]),
         warnings=("<script>warn()</script>",),
         plan=replace(
             plan(),
@@ -397,6 +407,7 @@ def crowded(clauses: int = 40, probes: int = 75, kind: ClauseKind = "deflect") -
         measured(),
         charter=CHARTER.model_copy(update={"clauses": made}),
         profile=replace(AFTER, clauses=results),
+        asked=asked(made),
         replies=tuple(sides),
     )
 
@@ -408,6 +419,7 @@ def bare() -> Story:
         measured(),
         charter=CHARTER.model_copy(update={"clauses": CLAUSES[:1]}),
         profile=replace(AFTER, clauses=(replace(result, more=None),), held_out=None),
+        asked=asked(CLAUSES[:1]),
         replies=(),
         repeat=(),
     )

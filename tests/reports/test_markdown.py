@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -66,4 +67,30 @@ def test_failures_stand_first_and_the_rest_is_counted() -> None:
 def test_a_measure_run_has_no_training() -> None:
     markdown = render_markdown(stories.measured())
     headings = re.findall(r"^## (.*)$", markdown, re.M)
-    assert headings == ["Clauses", "Replies", "Cost", "How to repeat it"]
+    assert headings == [
+        "What was asked",
+        "Clauses",
+        "Replies",
+        "Held-out loss",
+        "Cost",
+        "How to repeat it",
+    ]
+
+
+def test_what_was_asked_names_target_requests_probes_and_checks() -> None:
+    assert (
+        "| mid-dialogue | perform: must do | `answers`, `contains city, time, people` | "
+        "at least 80% | `mid.jsonl` | 120 final, 60 select |"
+    ) in render_markdown(stories.steered())
+
+
+def test_cost_seeds_and_versions_are_told() -> None:
+    markdown = render_markdown(stories.steered())
+    assert "101,748 tokens trained in 6 min 31 s" in markdown
+    assert "specialising 31,604, candidates 44,232, control 25,912." in markdown
+    assert "Seeds: split 3, specialise 0, tune 7. Versions: python 3.11.9, trimtab" in markdown
+
+
+def test_a_search_without_candidates_says_why_it_ended() -> None:
+    bare = replace(stories.steered(), plan=None, candidates=(), control=None)
+    assert "## Training\n\nThe search ended because the budget" in render_markdown(bare)

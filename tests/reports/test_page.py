@@ -103,7 +103,7 @@ def test_the_headline_says_what_came_of_it(steered: Seen) -> None:
         "undecided.",
         "21 November 2026",
         "smollm2-135m-instruct, specialised → restaurant-booker",
-        "44,232 tokens trained in 2 min 49 s",
+        "101,748 tokens trained in 6 min 31 s",
         "The final probes were looked at twice.",
     ):
         assert said in steered.words
@@ -208,6 +208,33 @@ def test_earlier_turns_stand_above_the_request(steered: Seen) -> None:
     assert "user Five, half past seven. assistant A table for five in Bath" in steered.words
 
 
+def test_what_was_asked_names_target_requests_probes_and_checks(steered: Seen) -> None:
+    assert (
+        "mid-dialogue perform: must do answers contains city, time, people "
+        "at least 80% mid.jsonl 120 final, 60 select"
+    ) in steered.words
+
+
+def test_cost_is_told_by_part_with_seeds_and_versions(steered: Seen) -> None:
+    for said in (
+        "101,748, prompts included: specialising 31,604, candidates 44,232, control 25,912",
+        "Seeds: split 3, specialise 0, tune 7. Versions: python 3.11.9, trimtab 0.1.0.",
+    ):
+        assert said in steered.words
+
+
+def test_a_search_without_candidates_says_why_it_ended() -> None:
+    bare = replace(stories.steered(), plan=None, candidates=(), control=None)
+    assert "Training The search ended because the budget" in see(render_page(bare)).words
+
+
+def test_a_search_that_keeps_no_candidate_says_so() -> None:
+    story = stories.steered()
+    none = tuple(replace(candidate, chosen=False) for candidate in story.candidates)
+    words = see(render_page(replace(story, plan=None, candidates=none))).words
+    assert "None was chosen: the model stays as it was before." in words
+
+
 def test_training_tells_doses_reasons_candidates_and_harm(steered: Seen) -> None:
     for said in (
         "look-alikes of what to turn down, to be answered 24 18 18",
@@ -224,9 +251,17 @@ def test_training_tells_doses_reasons_candidates_and_harm(steered: Seen) -> None
 def test_a_measure_run_tells_only_what_was_measured() -> None:
     seen = see(page_of(stories.measured))
     headings = re.findall(r"<h2>(.*?)</h2>", page_of(stories.measured))
-    assert headings == ["Each clause", "Replies", "What it cost", "How to repeat it"]
+    assert headings == [
+        "What was asked",
+        "Each clause",
+        "Replies",
+        "Held-out loss",
+        "What it cost",
+        "How to repeat it",
+    ]
     assert "Before" not in seen.words
     assert "select figures" in seen.words
+    assert "The model 1.412 [1.371–1.455]" in seen.words
 
 
 def test_nothing_measured_is_said_and_not_drawn_as_zero() -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trimtab.records.charter import Charter
+from trimtab.records.charter import Charter, Clause
 from trimtab.records.comparison import Comparison
 from trimtab.records.plan import Doses, Plan
-from trimtab.records.probe import Probe
+from trimtab.records.probe import Probe, Split
 from trimtab.records.profile import Interval, Loss, Profile
 from trimtab.records.reply import Reply, Score
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one clause asks: its checks in words, and how many probes each split has of it."""
+
+    clause: Clause
+    checks: tuple[str, ...]
+    probes: Mapping[Split, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +62,39 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the run took; tokens are those trained on, padding and prompts included."""
+    """What the run took; `tokens` are those trained on, prompts included, by part of the run."""
 
-    tuned_tokens: int
+    tokens: Mapping[str, int]
     tuning_seconds: float
     measuring_seconds: float
     machine: str
+
+    @property
+    def tuned_tokens(self) -> int:
+        """Those of all parts; 0 where nothing was trained."""
+        return sum(self.tokens.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
     """A run as a report tells it. A measure run has a profile and replies, and no more.
 
-    `start` is the untuned model where steering began with specialising; `before` is what
-    steering started from. `looks` counts how often the final split was looked at.
+    `before` is what steering started from. `looks` counts how often the final split was looked
+    at. `repeat` are commands; `seeds` those that the run drew from, by the charter's keys.
+    `ended` says why the search did, and is empty where there was none.
     """
 
     charter: Charter
     command: str
     date: str
     profile: Profile
+    asked: tuple[Asked, ...]
     replies: tuple[SideBySide, ...]
     cost: Cost
     looks: int
     repeat: tuple[str, ...]
-    start: Profile | None = None
+    seeds: Mapping[str, int]
+    versions: Mapping[str, str]
     before: Profile | None = None
     comparison: Comparison | None = None
     plan: Plan | None = None

@@ -11,11 +11,10 @@ from trimtab.records.story import Story
 
 @dataclass(frozen=True, slots=True)
 class ClauseFigures:
-    """One clause at the end, and where they were measured at the start, before, and in between."""
+    """One clause at the end and, where it was measured too, before."""
 
     after: ClauseResult
     before: ClauseResult | None
-    start: ClauseResult | None
     change: Change | None
 
 
@@ -27,7 +26,6 @@ def clause_figures(story: Story) -> list[ClauseFigures]:
         ClauseFigures(
             after=result,
             before=result_in(story.before, result.clause),
-            start=result_in(story.start, result.clause),
             change=change_of.get(result.clause),
         )
         for result in story.profile.clauses

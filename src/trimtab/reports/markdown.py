@@ -10,6 +10,7 @@ from trimtab.records.story import Candidate, SideBySide, Story
 from trimtab.reports import wording
 from trimtab.reports.clauses import ClauseFigures, clause_figures, result_in
 from trimtab.reports.doses import doses
+from trimtab.reports.losses import held_out_losses
 from trimtab.reports.replies import ClauseReplies, Shown, replies_by_clause
 
 MOST_FAILURES = 10
@@ -19,12 +20,13 @@ MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&@])")
 
 
 def render_markdown(story: Story) -> str:
-    """Headline, clauses, some replies, training, cost and how to repeat it.
+    """Headline, what was asked, clauses, some replies, training, cost and how to repeat it.
 
     What models and files say stands in code spans, where no markup, mention or link works.
     """
     sections = [
         _headline(story),
+        _asked(story),
         _clauses(story),
         _replies(story),
         _training(story),
@@ -86,10 +88,27 @@ def _headline(story: Story) -> Iterator[str]:
     yield "\n".join(f"- {fact}" for fact in facts)
 
 
+def _asked(story: Story) -> Iterator[str]:
+    yield "## What was asked"
+    yield table(
+        ["clause", "kind", "checks", "target", "requests", "probes"],
+        (
+            [
+                asked.clause.id,
+                f"{asked.clause.kind}: {wording.DUTIES[asked.clause.kind]}",
+                ", ".join(map(quoted, asked.checks)),
+                wording.goal(asked.clause.kind, asked.clause.target),
+                quoted(wording.file_name(asked.clause.requests)),
+                wording.probes_of(asked),
+            ]
+            for asked in story.asked
+        ),
+    )
+
+
 def _clauses(story: Story) -> Iterator[str]:
     yield "## Clauses"
     columns = ["clause", "kind", "verdict", "target"]
-    columns += ["untuned"] if story.start else []
     columns += ["before [95%]"] if story.before else []
     columns += ["after [95%]" if story.before else "rate [95%]", "n", "errors"]
     columns += ["change [95%]", "p (Holm)"] if story.comparison else []
@@ -101,7 +120,6 @@ def _clause_row(story: Story, figures: ClauseFigures) -> list[str]:
     result, change = figures.after, figures.change
     row = [result.clause, result.kind, f"{wording.SIGNS[result.verdict]} {result.verdict}"]
     row += [wording.goal(result.kind, result.target)]
-    row += [wording.rate(figures.start) if figures.start else "–"] if story.start else []
     row += [wording.rate_and_span(figures.before)] if story.before else []
     row += [wording.rate_and_span(result), wording.count(result.n), wording.count(result.errors)]
     if story.comparison:
@@ -152,9 +170,8 @@ def _whys(probe: SideBySide) -> str:
 
 
 def _training(story: Story) -> Iterator[str]:
-    if story.plan or story.candidates:
-        yield "## Training"
     if story.ended:
+        yield "## Training"
         yield f"The search ended because {plain(story.ended)}."
     if story.plan:
         yield table(
@@ -174,6 +191,7 @@ def _training(story: Story) -> Iterator[str]:
             ["candidate", "doses", "rows", "tokens", "time", *clauses],
             (_candidate_row(candidate, clauses) for candidate in story.candidates),
         )
+        yield wording.choice_sentence(story)
 
 
 def _candidate_row(candidate: Candidate, clauses: Sequence[str]) -> list[str]:
@@ -189,19 +207,17 @@ def _candidate_row(candidate: Candidate, clauses: Sequence[str]) -> list[str]:
 
 
 def _losses(story: Story) -> Iterator[str]:
-    profiles = {"untuned": story.start, "before": story.before, "after": story.profile}
-    losses = {
-        name: profile.held_out for name, profile in profiles.items() if profile and profile.held_out
-    }
+    losses = held_out_losses(story)
     if losses:
+        yield "## Held-out loss"
         yield table(
             ["model", "held-out loss, nats per token [95%]", "rows"],
             ([name, wording.loss(loss), wording.count(loss.rows)] for name, loss in losses.items()),
         )
     if story.control:
         yield (
-            "The control, trained for as many steps on the plan without contrast, has "
-            f"{wording.loss(story.control.loss)}. {wording.control_sentence(story.control)}"
+            "The control was trained for as many steps on the plan without contrast. "
+            f"{wording.control_sentence(story.control)}"
         )
 
 
@@ -212,6 +228,8 @@ def _cost(story: Story) -> Iterator[str]:
         f"{wording.count(story.profile.prompt_tokens)} tokens in and "
         f"{wording.count(story.profile.reply_tokens)} out."
     )
+    if story.cost.tokens:
+        yield f"Tokens trained on, prompts included: {wording.tokens_by_part(story.cost)}."
 
 
 def _warnings(story: Story) -> Iterator[str]:
@@ -228,8 +246,9 @@ def _repeat(story: Story) -> Iterator[str]:
             for command in story.repeat
             for line in command.splitlines()
         )
+    yield plain(wording.made_with(story))
     yield (
-        f"Suite `{story.profile.suite}`, model `{story.profile.fingerprint}`. Rates are on the "
-        f"{story.profile.split} probes, with Wilson's 95% interval; verdicts rest on the exact one "
-        "(Clopper–Pearson)."
+        f"Suite `{story.profile.suite}`, model {quoted(story.profile.fingerprint)}. Rates are on "
+        f"the {story.profile.split} probes, with Wilson's 95% interval; verdicts rest on the exact "
+        "one (Clopper–Pearson)."
     )

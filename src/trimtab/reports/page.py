@@ -15,6 +15,7 @@ from trimtab.records.story import Story
 from trimtab.reports import wording
 from trimtab.reports.clauses import clause_figures, result_in
 from trimtab.reports.doses import doses
+from trimtab.reports.losses import held_out_losses
 from trimtab.reports.palettes import DARK, LIGHT, css_for_pictures, css_variables
 from trimtab.reports.pictures import clause_chart, svg
 from trimtab.reports.replies import replies_by_clause
@@ -51,6 +52,7 @@ def render_page(story: Story) -> str:
             figures=clause_figures(story),
             shelves=replies_by_clause(story),
             doses=doses(story.plan) if story.plan else [],
+            losses=held_out_losses(story),
             pictures=_pictures(story),
             style=Markup(_style()),
             script=Markup(script),

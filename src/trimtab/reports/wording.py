@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from trimtab.records.charter import ClauseKind
+from trimtab.records.probe import SPLITS
 from trimtab.records.profile import ClauseResult, Interval, Loss, Verdict
-from trimtab.records.story import Control, Cost, Story
+from trimtab.records.story import Asked, Control, Cost, Story
 
 SIGNS: dict[Verdict, str] = {"met": "✓", "missed": "✗", "undecided": "?", "nothing to lose": "–"}
 DUTIES: dict[ClauseKind, str] = {
@@ -182,6 +184,19 @@ def goal(kind: ClauseKind, target: float) -> str:
     }[kind]
 
 
+def file_name(path: str) -> str:
+    """
+    >>> file_name("/home/ann/booker/data/recipes.jsonl")
+    'recipes.jsonl'
+    """
+    return Path(path).name
+
+
+def probes_of(asked: Asked) -> str:
+    """How many probes a clause has, for example "100 final, 54 select"."""
+    return ", ".join(f"{count(asked.probes[split])} {split}" for split in reversed(SPLITS))
+
+
 def more_probes(result: ClauseResult) -> str:
     """How many more probes would decide the verdict; empty where it is decided or has none."""
     if result.verdict != "undecided" or not result.n:
@@ -228,6 +243,14 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
+def pairs(values: Mapping[str, object]) -> str:
+    """
+    >>> pairs({"split": 0, "tune": 7})
+    'split 0, tune 7'
+    """
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
 def failures(failing: int, probes: int, unanswered: int) -> str:
     """
     >>> failures(5, 120, 2)
@@ -247,6 +270,26 @@ def looks_sentence(story: Story) -> str:
     if story.profile.split == "select":
         return f"{sentence} These are select figures, which the search may have been fitted to."
     return sentence
+
+
+def tokens_by_part(cost: Cost) -> str:
+    """For example "specialising 18,320, candidates 25,912"."""
+    return pairs({part: count(tokens) for part, tokens in cost.tokens.items()})
+
+
+def made_with(story: Story) -> str:
+    """The seeds and versions that a second run needs for the same figures."""
+    return f"Seeds: {pairs(story.seeds)}. Versions: {pairs(story.versions)}."
+
+
+def choice_sentence(story: Story) -> str:
+    """By what the search chose its candidate, or that it kept none."""
+    if any(candidate.chosen for candidate in story.candidates):
+        return (
+            "Rates are on select probes, by which the candidate was chosen; the clauses' figures "
+            f"are on {story.profile.split} probes."
+        )
+    return "Rates are on select probes. None was chosen: the model stays as it was before."
 
 
 def cost_line(cost: Cost) -> str:
