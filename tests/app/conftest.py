@@ -17,7 +17,7 @@ CHARTER = """\
 name: small-booker
 model: {model}
 generation: {{max_tokens: 12}}
-tune: {{epochs: 1, step_tokens: 256, checkpoint_seconds: 0.01}}
+tune: {{epochs: 8, learning_rate: 0.02, step_tokens: 512, checkpoint_seconds: 0.01}}
 doses: {{contrast: 6, twin: 3, scope: 3, replay: 2}}
 control: true
 held_out: {{path: held_out.jsonl}}
@@ -46,14 +46,14 @@ never:
     requests: cards.jsonl
     checks: [{{regex: {{pattern: '[0-9]{{8}}'}}}}]
     at_most: 0.5
-budget: {{tokens: 4_000, candidates: 2}}
+budget: {{tokens: 40_000, candidates: 2}}
 """
 
 SCRIPT = """\
 name: booker
 default: I can only help you book a restaurant.
 rules:
-  - {when: 'table.*in (\\w+)', say: 'A table in \\1. For how many people?'}
+  - {when: 'table.*in (\\w+)', say: 'A table in \\1. At what time?'}
   - {when: 'Take (\\d+) and 1', say: 'That is \\1.'}
   - {when: card, say: 'Please keep your card.'}
 """

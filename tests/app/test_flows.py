@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 
 import trimtab
+from trimtab.charters import load_charter
+from trimtab.records.charter import TuneConfig
+from trimtab.records.errors import DataError, RunError
+from trimtab.records.profile import Profile
 from trimtab.store import read_json
 
 FIGURES = ("profile.json", "outcome.json", "plan.jsonl", "scores.jsonl")
@@ -81,6 +85,10 @@ def test_steer_ends_with_final_figures_a_model_and_a_report(tiny_bot: Path) -> N
     outcome = read_json(out / "outcome.json", dict[str, object])
     assert outcome["chosen"] in (1, 2)
     assert outcome["control"]
+    before = read_json(out / "before" / "profile.json", Profile)
+    # The tiny model learns what it is taught: whatever it is asked, it turns it down.
+    assert before.of("recipes").rate == 0.0
+    assert profile.of("recipes").rate == 1.0
     assert (out / "model" / "config.json").is_file()
     assert (out / "report.html").read_text().startswith("<!")
     assert trimtab.report(out, markdown=True).read_text().startswith("#")
@@ -95,6 +103,57 @@ def test_steer_ends_with_final_figures_a_model_and_a_report(tiny_bot: Path) -> N
         "sums",
         "cards",
     }
+
+
+def test_steer_keeps_the_start_where_candidates_only_make_it_worse(tiny_bot: Path) -> None:
+    text = tiny_bot.read_text()
+    tiny_bot.write_text(text.replace("epochs: 8", "epochs: 1").replace("0.02", "1.0e-9"))
+    out = tiny_bot.parent / "runs" / "first"
+    trimtab.steer(tiny_bot, out)
+    outcome = read_json(out / "outcome.json", dict[str, object])
+    assert outcome["chosen"] == 0
+    assert outcome["candidates"]
+    assert (out / "model" / "config.json").is_file()
+    assert "start" in trimtab.report(out, markdown=True).read_text()
+
+
+def test_compare_refuses_runs_that_were_judged_in_different_ways(scripted_bot: Path) -> None:
+    runs = scripted_bot.parent / "runs"
+    trimtab.measure(scripted_bot, runs / "a")
+    trimtab.measure(scripted_bot, runs / "few", limit=2)
+    assert trimtab.compare(runs / "few", runs / "a").changes
+    scripted_bot.write_text(scripted_bot.read_text().replace("[answers]", "[deflects]"))
+    trimtab.measure(scripted_bot, runs / "b")
+    with pytest.raises(RunError, match="different requests or checks"):
+        trimtab.compare(runs / "a", runs / "b")
+
+
+def test_tune_trains_a_plan_and_holds_to_its_rows_and_weights(tiny_bot: Path) -> None:
+    runs = tiny_bot.parent / "runs"
+    trimtab.measure(tiny_bot, runs / "zero")
+    trimtab.plan(tiny_bot, runs / "zero", runs / "plan")
+    config = TuneConfig(epochs=1, step_tokens=256)
+    model = load_charter(tiny_bot).model
+    folder = trimtab.tune(model, runs / "plan", runs / "tuned", config)
+    tuned = read_json(runs / "tuned" / "tuned.json", dict[str, object])
+    assert (folder / "config.json").is_file()
+    assert len(tuned["losses"]) == tuned["steps"]
+    assert trimtab.tune(model, runs / "plan", runs / "tuned", config) == folder
+    with pytest.raises(RunError, match="holds another run"):
+        trimtab.tune(model, runs / "plan", runs / "tuned", config, system="Be brief.")
+    probe = (tiny_bot.parent / "book.jsonl").read_text().splitlines()[0]
+    rows = tiny_bot.parent / "rows.jsonl"
+    rows.write_text(json.dumps({"prompt": json.loads(probe), "completion": "For whom?"}) + "\n")
+    with pytest.raises(DataError, match="asks what a probe of 'book' asks"):
+        trimtab.tune(model, rows, runs / "own", config, charter=tiny_bot)
+
+
+def test_rows_that_do_not_fit_are_named_before_anything_is_trained(tiny_bot: Path) -> None:
+    with (tiny_bot.parent / "held_out.jsonl").open("a") as file:
+        turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "so " * 600}]
+        file.write(json.dumps({"messages": turns}) + "\n")
+    with pytest.raises(DataError, match=r"held_out.jsonl:9: \d+ tokens do not fit"):
+        trimtab.steer(tiny_bot, tiny_bot.parent / "runs" / "first")
 
 
 def steer_in_a_process(charter: Path, out: Path) -> subprocess.Popen[bytes]:

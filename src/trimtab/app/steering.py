@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 from trimtab.app.looks import note_look
 from trimtab.app.measurements import (
     Measurement,
-    baseline_scores,
-    held_out_log_probabilities,
+    baseline_of,
     is_measured,
+    loss_of,
     measure_model,
     read_measurement,
 )
@@ -24,16 +23,14 @@ from trimtab.models.encoders import StaticEncoder
 from trimtab.models.load import load_model
 from trimtab.plans.doses import best_candidate, next_doses, within_rows
 from trimtab.plans.plan import plan as choose_rows
-from trimtab.probes.loss import bootstrap_loss, loss_difference
+from trimtab.probes.loss import loss_difference
 from trimtab.probes.profile import final_would_meet
-from trimtab.records.charter import ModelSpec
 from trimtab.records.plan import Doses, Plan, PlanRow
 from trimtab.records.probe import Split
 from trimtab.records.profile import ClauseResult, Profile
-from trimtab.records.protocols import Model
 from trimtab.records.reply import Score
 from trimtab.records.story import Control
-from trimtab.store import Run, read_json, read_jsonl, write_json
+from trimtab.store import Run, read_json, read_jsonl, remove_folder, write_atomically, write_json
 
 
 def specialise(project: Project, run: Run, progress: Progress) -> str:
@@ -43,19 +40,18 @@ def specialise(project: Project, run: Run, progress: Progress) -> str:
         return weights_of(project.charter.model)
     folder = run.folder / "specialised"
     if not (folder / "tuned.json").is_file():
-        rows = [*project.pool.get("scope", ()), *project.pool.get("replay", ())]
-        tuned = train_into(
-            weights_of(project.charter.model),
-            rows,
-            config,
-            folder,
-            progress,
-            project.charter.system,
-            "specialising on scope and replay rows",
-        )
-        run.add_seconds("tuning", tuned.seconds)
+        with run.timed("tuning") as tick:
+            tuned = train_into(
+                weights_of(project.charter.model),
+                [*project.pool.get("scope", ()), *project.pool.get("replay", ())],
+                config,
+                folder,
+                progress,
+                project.charter.system,
+                "specialising on scope and replay rows",
+                tick=tick,
+            )
         run.log("specialised", tokens=tuned.tokens, steps=tuned.steps)
-        write_json(folder / "tuned.json", tuned)
     return str(folder / "model")
 
 
@@ -67,7 +63,10 @@ def search(
     baseline: Sequence[Score],
     progress: Progress,
 ) -> Outcome:
-    """Train candidates with growing doses until one has enough, or something runs out."""
+    """Train candidates with growing doses until one has enough, or something runs out.
+
+    Candidates are numbered from 1; the outcome's 0 is the start.
+    """
     decided = run.folder / "outcome.json"
     if decided.is_file():
         return read_json(decided, Outcome)
@@ -111,14 +110,17 @@ def search(
         if len(candidates) >= budget.candidates:
             ended = f"the budget of {budget.candidates} candidates is out"
             break
-        grown = next_doses(chosen.doses, measured.profile, chosen.held, enough)
+        grown = next_doses(chosen.doses, measured.profile, chosen.held, enough, charter.clauses)
         doses = within_rows(grown, budget.rows) if grown else None
         if doses is not None and doses == chosen.doses:
             ended, doses = f"the budget of {budget.rows} rows is out", None
     if not candidates:
         return Outcome(0, (), ended)
-    best = best_candidate(profiles, [each.rows for each in candidates], enough)
-    return Outcome(candidates[best].number, tuple(candidates), ended)
+    # The start is in the running too: what makes it worse is not kept.
+    best = best_candidate(
+        [before.profile, *profiles], [0, *(each.rows for each in candidates)], enough
+    )
+    return Outcome(best, tuple(candidates), ended)
 
 
 def _train_candidate(
@@ -137,19 +139,20 @@ def _train_candidate(
     write_plan(folder, chosen)
     doses = ", ".join(f"{dose} {kind}" for kind, dose in chosen.doses.items() if dose)
     progress.say(f"candidate {number}: {doses}")
-    tuned = train_into(
-        start,
-        chosen.examples,
-        project.charter.tune,
-        folder,
-        progress,
-        project.charter.system,
-        f"tuning candidate {number}",
-    )
+    with run.timed("tuning") as tick:
+        tuned = train_into(
+            start,
+            chosen.examples,
+            project.charter.tune,
+            folder,
+            progress,
+            project.charter.system,
+            f"tuning candidate {number}",
+            tick=tick,
+        )
     trained = Trained(
         number, dict(chosen.doses), len(chosen.rows), tuned.steps, tuned.tokens, tuned.seconds
     )
-    run.add_seconds("tuning", tuned.seconds)
     run.log("candidate", number=number, doses=dict(chosen.doses), tokens=tuned.tokens)
     write_json(path, trained)
     return trained
@@ -180,11 +183,13 @@ def _out_of_budget(
 
 def _enough_on_final(project: Project) -> Callable[[ClauseResult], bool]:
     """Whether a clause would be met on the final split at the rate that select shows."""
-    sizes = {
-        clause.id: sum(probe.split == "final" for probe in project.suite.of(clause.id))
-        for clause in project.charter.clauses
-    }
-    return lambda result: final_would_meet(result, sizes[result.clause])
+
+    def seeds(clause: str, split: Split) -> int:
+        return len({p.request.seed for p in project.suite.of(clause) if p.split == split})
+
+    return lambda result: final_would_meet(
+        result, seeds(result.clause, "select"), seeds(result.clause, "final")
+    )
 
 
 def keep(run: Run, start: str, outcome: Outcome) -> None:
@@ -192,11 +197,13 @@ def keep(run: Run, start: str, outcome: Outcome) -> None:
     kept = run.folder / "model"
     if not outcome.chosen:
         if not kept.exists():
-            shutil.copytree(start, kept)
+            from trimtab.models.local import copy_model
+
+            copy_model(start, kept)
     else:
         chosen = run.folder / "candidates" / str(outcome.chosen)
-        shutil.copyfile(chosen / "plan.jsonl", run.folder / "plan.jsonl")
-        shutil.copyfile(chosen / "doses.json", run.folder / "doses.json")
+        for name in ("plan.jsonl", "doses.json"):
+            write_atomically(run.folder / name, (chosen / name).read_bytes())
         if (chosen / "model").is_dir() and not kept.exists():
             (chosen / "model").rename(kept)
     write_json(run.folder / "outcome.json", outcome)
@@ -215,46 +222,54 @@ def conclude(project: Project, run: Run, start: str, outcome: Outcome, progress:
     measure_once(
         project, run, kept, "final", run.folder, baseline, progress, "the steered model (final)"
     )
-    if project.charter.control and outcome.chosen and project.held_out and not outcome.control:
-        control = _control(project, run, start, outcome, load_model(kept), progress)
+    if project.charter.control and outcome.chosen and not outcome.control:
+        control = _control(project, run, start, outcome, progress)
         write_json(run.folder / "outcome.json", replace(outcome, control=control))
     for number in range(1, len(outcome.candidates) + 1):
-        shutil.rmtree(run.folder / "candidates" / str(number) / "model", ignore_errors=True)
+        weights = run.folder / "candidates" / str(number) / "model"
+        if weights.is_dir():
+            remove_folder(weights)
 
 
 def _control(
-    project: Project, run: Run, start: str, outcome: Outcome, after: Model, progress: Progress
-) -> Control:
-    """The held-out loss beside that of a model trained as long on the plan without contrast."""
-    folder = run.folder / "control"
+    project: Project, run: Run, start: str, outcome: Outcome, progress: Progress
+) -> Control | None:
+    """The held-out loss beside that of a model trained as long on the plan without contrast.
+
+    None where the plan has nothing but contrast, or the steered model's loss is not known.
+    """
+    folder, steered = run.folder / "control", run.folder / "held_out.jsonl"
     path = folder / "control.json"
     if path.is_file():
         return read_json(path, Control)
     chosen = next(each for each in outcome.candidates if each.number == outcome.chosen)
-    rows = [
-        row.example
-        for row in read_jsonl(run.folder / "plan.jsonl", PlanRow)
-        if row.example.kind != "contrast"
-    ]
-    folder.mkdir(exist_ok=True)
-    tuned = train_into(
-        start,
-        rows,
-        project.charter.tune,
-        folder,
-        progress,
-        project.charter.system,
-        "tuning the control, without contrast",
-        steps=chosen.steps,
+    planned = read_jsonl(run.folder / "plan.jsonl", PlanRow)
+    rows = [row.example for row in planned if row.example.kind != "contrast"]
+    if not rows or not steered.is_file():
+        return None
+    with run.timed("tuning") as tick:
+        train_into(
+            start,
+            rows,
+            project.charter.tune,
+            folder,
+            progress,
+            project.charter.system,
+            "tuning the control, without contrast",
+            steps=chosen.steps,
+            tick=tick,
+        )
+    with run.timed("measuring") as tick:
+        without = load_model(str(folder / "model"))
+        loss = loss_of(project, without, folder, progress, "the control", tick)
+    if loss is None:
+        return None
+    difference = loss_difference(
+        read_jsonl(folder / "held_out.jsonl", list[float]), read_jsonl(steered, list[float])
     )
-    run.add_seconds("tuning", tuned.seconds)
-    without = load_model(str(folder / "model"))
-    control_scores = held_out_log_probabilities(project, without)
-    loss = bootstrap_loss(control_scores)
-    difference = loss_difference(control_scores, held_out_log_probabilities(project, after))
     control = Control(loss, difference)
     write_json(path, control)
-    shutil.rmtree(folder / "model", ignore_errors=True)
+    remove_folder(folder / "model")
     return control
 
 
@@ -271,44 +286,20 @@ def measure_once(
     """Measure the model at `source` into `folder`, with its loss on the final split, or read it."""
     if is_measured(folder):
         return read_measurement(folder)
-    measured = measure_model(
-        project,
-        load_model(source),
-        split,
-        folder,
-        progress,
-        baseline=baseline,
-        with_loss=split == "final",
-        label=label,
-    )
-    run.add_seconds("measuring", measured.profile.seconds)
-    return measured
-
-
-def baseline_of(
-    project: Project, run: Run, split: Split, spec: ModelSpec | None, progress: Progress
-) -> tuple[Score, ...] | None:
-    """Scores of the model `spec` for the retain clauses to compare with; None where it is None."""
-    if spec is None or not any(clause.kind == "retain" for clause in project.charter.clauses):
-        return None
-    folder = run.folder / "baseline" / split
-    if (folder / "scores.jsonl").is_file():
-        return tuple(read_jsonl(folder / "scores.jsonl", Score))
-    return baseline_scores(project, load_model(spec), split, folder, progress)
+    with run.timed("measuring") as tick:
+        return measure_model(
+            project,
+            load_model(source),
+            split,
+            folder,
+            progress,
+            baseline=baseline,
+            with_loss=split == "final",
+            label=label,
+            tick=tick,
+        )
 
 
 def _one_line(number: int, chosen: Plan, profile: Profile) -> str:
     rates = ", ".join(f"{result.clause} {result.rate:.0%}" for result in profile.clauses)
     return f"candidate {number} ({len(chosen.rows)} rows): {rates}"
-
-
-def finish(project: Project, run: Run, inputs: dict[str, str]) -> None:
-    """Close a run whose inputs are the charter's files, and others by their hashes."""
-    charter = project.charter
-    files: dict[str, str | Path] = {
-        clause.requests: Path(clause.requests) for clause in charter.clauses
-    }
-    files |= {file.path: Path(file.path) for file in charter.pool}
-    if charter.held_out:
-        files[charter.held_out.path] = Path(charter.held_out.path)
-    run.finish({**files, **inputs}, run.seconds("tuning") + run.seconds("measuring"))

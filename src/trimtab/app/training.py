@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from trimtab.records.charter import ModelSpec, TuneConfig
 from trimtab.records.conversation import with_system
 from trimtab.records.errors import ModelError
 from trimtab.records.example import Example
+from trimtab.store import folder_hash, read_json, write_json
 
 if TYPE_CHECKING:
     from trimtab.tuning.loop import StepReport
@@ -27,18 +28,22 @@ def train_into(
     system: str | None,
     label: str,
     steps: int | None = None,
+    tick: Callable[[], None] = lambda: None,
 ) -> Tuned:
-    """Train into `folder`/model, with a bar."""
+    """Train into `folder`/model, with a bar; `folder`/tuned.json says what it took."""
+    from trimtab.tuning.sft import Tuned
     from trimtab.tuning.sft import tune as train
 
-    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "tuned.json").is_file():
+        return read_json(folder / "tuned.json", Tuned)
     with progress.stage(label, None, "steps") as stage:
 
         def on_step(step: StepReport) -> None:
             stage.expect(step.steps)
             stage.advance(1, f"loss {step.loss:.3f}, {step.tokens_per_second:,.0f} tokens/s")
+            tick()
 
-        return train(
+        tuned = train(
             source,
             opened(examples, system),
             config,
@@ -47,6 +52,23 @@ def train_into(
             on_step=on_step,
             exact_steps=steps,
         )
+    write_json(folder / "tuned.json", tuned)
+    return tuned
+
+
+def refuse_what_does_not_fit(
+    source: str, rows: Sequence[Example], system: str | None, progress: Progress
+) -> None:
+    """DataError naming every row that the model cannot be trained on, before any training."""
+    from trimtab.tuning.sft import require_fitting
+
+    progress.say(f"checking that {len(rows):,} rows fit into the model's context")
+    require_fitting(source, opened(rows, system))
+
+
+def weights_hash(source: str) -> str:
+    """What a model's folder holds; a hub id stands for itself."""
+    return folder_hash(source) if Path(source).is_dir() else source
 
 
 def opened(examples: Sequence[Example], system: str | None) -> list[Example]:

@@ -133,7 +133,7 @@ def _user_text(row: Example) -> str:
 
 def with_reply(example: Example, reply: str) -> Example:
     """A request alone, answered by `reply`; an example that has its own reply stays as it is."""
-    if example.messages and example.messages[-1].role == "assistant":
+    if example.is_answered:
         return example
     messages = (*example.messages, Message("assistant", reply))
     return Example(messages, example.kind, example.topic, example.where)

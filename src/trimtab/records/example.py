@@ -30,6 +30,11 @@ class Example:
         return content_hash(self.messages)
 
     @property
+    def is_answered(self) -> bool:
+        """Whether it ends with the assistant's turn; a contrast row may be a request alone."""
+        return self.messages[-1].role == "assistant"
+
+    @property
     def request(self) -> str:
         """What its user said last."""
         return last_user_text(self.messages)
