@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trimtab.charters import load_charter
+from trimtab.charters import load_charter, where_of_check
 from trimtab.charters.wording import valid_keys
 from trimtab.records.charter import Budget, Charter, Endpoint, PoolFile
 from trimtab.records.errors import CharterError
@@ -103,6 +103,31 @@ class TestWhole:
         (tmp_path / "tuned" / "model").mkdir(parents=True)
         charter = load_charter(write(changed("smollm2-135m-instruct", "tuned/model")))
         assert charter.model == f"{tmp_path}/tuned/model"
+
+    def test_a_script_becomes_absolute(
+        self, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "data" / "waiter.yaml").touch()
+        path = write(changed("smollm2-135m-instruct", "scripted:data/waiter.yaml"))
+        monkeypatch.chdir(tmp_path.parent)
+        assert load_charter(path).model == f"scripted:{tmp_path}/data/waiter.yaml"
+
+    def test_a_checks_place_can_be_asked_for(self, write: Write) -> None:
+        path = write(changed("[complies]", "\n    - complies\n    - regex: {pattern: a}"))
+        assert str(where_of_check(path, "harmful", 1)) == f"{path}:24"
+        assert str(where_of_check(path, "book", 1)) == f"{path}:16"
+        assert str(where_of_check(path, "recipes", 0)) == f"{path}:9"
+
+    def test_a_charter_read_back_with_its_defaults_is_the_same(self, write: Write) -> None:
+        charter = load_charter(write(WHOLE))
+        assert Charter.model_validate(charter.model_dump(mode="json")) == charter
+
+    def test_options_with_effect_are_taken(self, write: Write) -> None:
+        text = WHOLE.replace("max_tokens: 48", "temperature: 1, seed: 1") + (
+            "held_out: {path: data/pool.jsonl}\ncontrol: true\nspecialise: {}\n"
+            "doses: {scope: 3, contrast: 0}\n"
+        )
+        assert load_charter(write(text)).control
 
     def test_other_names_of_models_stay(self, write: Write) -> None:
         charter = load_charter(write(WHOLE + "baseline: {url: http://h/v1, name: m}\n"))
@@ -199,6 +224,68 @@ class TestMistakes:
             ),
             (
                 "checks: [complies]",
+                'checks:\n    - complies\n    - {regex: "abc"}',
+                "charter.yaml:24: the options of regex must be a mapping, not 'abc'",
+            ),
+            (
+                "checks: [complies]",
+                "checks: [{number: 0}]",
+                "charter.yaml:22: the options of number must be a mapping, not 0",
+            ),
+            (
+                "at_most: 0.02",
+                "at_most: yes",
+                "charter.yaml:23: at_most must be a number, not true",
+            ),
+            (
+                "{max_tokens: 48}",
+                "{max_tokens: on}",
+                "charter.yaml:4: max_tokens must be a whole number, not true",
+            ),
+            (
+                "budget: {tokens: 200_000}",
+                "doses: {scope: yes}",
+                "charter.yaml:25: scope must be a whole number, not true",
+            ),
+            (
+                "model: smollm2-135m-instruct",
+                'model: ""',
+                "charter.yaml:2: a model needs a name",
+            ),
+            (
+                "retain:",
+                "baseline: ''",
+                "charter.yaml:18: a model needs a name",
+            ),
+            (
+                "model: smollm2-135m-instruct",
+                "model: scripted:data/waiter.yaml",
+                "charter.yaml:2: there is no file 'data/waiter.yaml'\n  Did you mean",
+            ),
+            (
+                "{max_tokens: 48}",
+                "\n  seed: 1",
+                "charter.yaml:5: seed has no effect where temperature is 0\n"
+                "  Leave it out, or give a temperature.",
+            ),
+            (
+                "budget: {tokens: 200_000}",
+                "control: true",
+                "charter.yaml:25: control has no effect without held_out\n",
+            ),
+            (
+                "{path: data/pool.jsonl, kind: scope}",
+                "{path: data/pool.jsonl, kind: twin}\nspecialise: {}",
+                "charter.yaml:8: specialise has no effect without a pool file of kind scope or "
+                "replay\n  Add one under pool.",
+            ),
+            (
+                "budget: {tokens: 200_000}",
+                "doses:\n  scope: 4\n  replay: 2",
+                "charter.yaml:27: a dose of replay has no effect without a pool file of that kind",
+            ),
+            (
+                "checks: [complies]",
                 "chance: 0.5\n    checks: [complies]",
                 "charter.yaml:22: chance has no effect in a never clause",
             ),
@@ -271,6 +358,14 @@ class TestMistakes:
         self, write: Write, old: str, new: str, said: str
     ) -> None:
         assert complaint(write(changed(old, new))).startswith(said)
+
+    def test_a_dose_of_contrast_needs_a_deflect_clause(self, write: Write) -> None:
+        deflect = WHOLE[WHOLE.index("deflect:") : WHOLE.index("perform:")]
+        text = WHOLE.replace(deflect, "").replace("kind: scope", "kind: contrast")
+        assert complaint(write(f"{text}doses: {{contrast: 4}}\n")) == (
+            "charter.yaml:21: a dose of contrast has no effect without a deflect clause\n"
+            "  Leave it out."
+        )
 
     def test_all_mistakes_are_told_by_line(self, write: Write) -> None:
         text = changed("at_most: 0.02", "at_most: 2").replace("data/pool", "data/pol")

@@ -64,6 +64,12 @@ def test_a_misspelt_folder_is_not_taken_for_a_hub_id(
         find_weights("runs/frist")
 
 
+@pytest.mark.parametrize("name", ["", " "])
+def test_no_name_is_no_model(name: str) -> None:
+    with pytest.raises(ModelError, match="a model needs a name"):
+        load_model(name)
+
+
 @pytest.mark.parametrize("name", ["HuggingFaceTB/SmolLM2-135M", "org/name.v1_2"])
 def test_a_hub_id_is_passed_on(name: str) -> None:
     assert find_weights(name) == name

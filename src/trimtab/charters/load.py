@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from trimtab.charters.sheet import Mistake, Place, Sheet, read_sheet
 from trimtab.charters.wording import CHARTER_KEYS, CLAUSE_KINDS, put_in_words
-from trimtab.records.charter import Charter
+from trimtab.records.charter import SCRIPTED, Charter
 from trimtab.records.errors import CharterError, Where, did_you_mean, nearest_file
 
 # What pydantic puts into a location that no one wrote: the branch of a union, the key of a dict.
@@ -24,7 +24,7 @@ def load_charter(path: str | Path) -> Charter:
     """The charter in a YAML file, its clauses in the file's order.
 
     Paths in the file are relative to its folder, and absolute in the Charter: `folder`, every data
-    file, and a model or baseline that names a folder there; other models' names stay as they are.
+    file, and a model or baseline that names a folder there or a script; other models' names stay.
     Raises CharterError, which tells of every mistake that was found.
     """
     file = Path(path)
@@ -38,6 +38,7 @@ def load_charter(path: str | Path) -> Charter:
         *sheet.repeated,
         *_misplaced(sheet),
         *_repeated_ids(sheet, clauses),
+        *_nameless_models(sheet, draft),
         *_missing_files(sheet, draft, places, folder),
     ]
     _resolve_paths(draft, folder)
@@ -45,9 +46,18 @@ def load_charter(path: str | Path) -> Charter:
         charter = Charter.model_validate(draft)
     except ValidationError as error:
         mistakes += _invalid(sheet, places, error)
+    else:
+        mistakes += _without_effect(sheet, charter)
     if mistakes:
         raise _charter_error(str(path), mistakes)
     return charter
+
+
+def where_of_check(path: str | Path, clause: str, position: int) -> Where:
+    """Where the charter at `path`, which is valid, names a check of the clause with that id."""
+    sheet = read_sheet(Path(path))
+    place = next(place for place, item in _clauses(sheet).items() if item["id"] == clause)
+    return Where(str(path), sheet.line_of((*place, "checks", position)))
 
 
 def _charter_error(path: str, mistakes: list[Mistake]) -> CharterError:
@@ -122,24 +132,74 @@ def _data_files(draft: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str,
             yield mapping, key, place
 
 
+def _named_models(draft: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The keys whose value is a model's name, and the name."""
+    for key in ("model", "baseline"):
+        name = draft.get(key)
+        if isinstance(name, str):
+            yield key, name
+
+
+def _nameless_models(sheet: Sheet, draft: Mapping[str, Any]) -> Iterator[Mistake]:
+    for key, name in _named_models(draft):
+        if not name.strip():
+            yield sheet.mistake((key,), "a model needs a name", f"Write {key}: …")
+
+
 def _missing_files(
     sheet: Sheet, draft: Mapping[str, Any], places: Sequence[Place], folder: Path
 ) -> Iterator[Mistake]:
-    for mapping, key, place in _data_files(draft):
-        file = folder / mapping[key]
-        if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises for too long a name
-            what = f"there is no file {mapping[key]!r}"
-            yield sheet.mistake((*_written(place, places), key), what, nearest_file(file))
+    named = [
+        *((mapping[key], (*_written(at, places), key)) for mapping, key, at in _data_files(draft)),
+        *(
+            (name.removeprefix(SCRIPTED), (key,))
+            for key, name in _named_models(draft)
+            if name.startswith(SCRIPTED)
+        ),
+    ]
+    for name, place in named:
+        if not os.path.isfile(folder / name):  # noqa: PTH113 - Path.is_file raises for too long a name
+            yield sheet.mistake(place, f"there is no file {name!r}", nearest_file(folder / name))
 
 
 def _resolve_paths(draft: dict[str, Any], folder: Path) -> None:
-    """Make data files absolute, and models that are folders."""
+    """Make data files absolute, and models that are scripts or folders."""
     for mapping, key, _ in _data_files(draft):
         mapping[key] = str(folder / mapping[key])
-    for key in ("model", "baseline"):
-        name = draft.get(key)
-        if isinstance(name, str) and name and os.path.isdir(folder / name):  # noqa: PTH112
+    for key, name in _named_models(draft):
+        if name.startswith(SCRIPTED):
+            draft[key] = f"{SCRIPTED}{folder / name.removeprefix(SCRIPTED)}"
+        elif name and os.path.isdir(folder / name):  # noqa: PTH112
             draft[key] = str((folder / name).resolve())
+
+
+def _without_effect(sheet: Sheet, charter: Charter) -> Iterator[Mistake]:
+    """Keys that are written and change nothing, as the rest of the charter stands.
+
+    The record cannot tell: read back from a run, it has every default as if it were written.
+    """
+    pooled = {file.kind for file in charter.pool}
+    if charter.control and not charter.held_out:
+        fix = "Name conversations whose loss to compare: held_out: {path: …}."
+        yield sheet.mistake(("control",), "control has no effect without held_out", fix)
+    if ("generation", "seed") in sheet.lines and not charter.generation.temperature:
+        fix = "Leave it out, or give a temperature."
+        yield sheet.mistake(
+            ("generation", "seed"), "seed has no effect where temperature is 0", fix
+        )
+    if charter.specialise and not pooled & {"scope", "replay"}:
+        what = "specialise has no effect without a pool file of kind scope or replay"
+        yield sheet.mistake(("specialise",), what, "Add one under pool.")
+    for kind, dose in charter.doses.items():
+        place = ("doses", kind)
+        if place not in sheet.lines or not dose:
+            continue
+        if kind not in pooled:
+            what = f"a dose of {kind} has no effect without a pool file of that kind"
+            yield sheet.mistake(place, what, "Add one under pool, or leave the dose out.")
+        elif kind == "contrast" and not charter.deflections:
+            what = "a dose of contrast has no effect without a deflect clause"
+            yield sheet.mistake(place, what, "Leave it out.")
 
 
 def _written(location: Place, places: Sequence[Place]) -> Place:

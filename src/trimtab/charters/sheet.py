@@ -32,11 +32,15 @@ class Sheet:
     lines: Mapping[Place, int]
     repeated: Sequence[Mistake]
 
-    def mistake(self, place: Place, what: str, fix: str | None = None) -> Mistake:
-        """A mistake at the place or, where nothing is written there, at what would hold it."""
+    def line_of(self, place: Place) -> int:
+        """The line of the place or, where nothing is written there, of what would hold it."""
         while place not in self.lines:
             place = place[:-1]
-        return Mistake(self.lines[place], what, fix)
+        return self.lines[place]
+
+    def mistake(self, place: Place, what: str, fix: str | None = None) -> Mistake:
+        """A mistake at the line of the place."""
+        return Mistake(self.line_of(place), what, fix)
 
 
 def read_sheet(file: Path) -> Sheet:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from trimtab.models.bundled import BUNDLED, bundled_folder, is_added
-from trimtab.records.charter import Endpoint, ModelSpec
+from trimtab.records.charter import SCRIPTED, Endpoint, ModelSpec
 from trimtab.records.errors import ModelError, did_you_mean, nearest_file
 from trimtab.records.protocols import Model
 
@@ -27,10 +27,10 @@ def load_model(spec: ModelSpec, *, precision: Precision = "auto") -> Model:
 
         return EndpointModel(endpoint)
     name = str(spec)
-    if name.startswith("scripted:"):
+    if name.startswith(SCRIPTED):
         from trimtab.models.scripted import ScriptedModel
 
-        return ScriptedModel.from_file(name.removeprefix("scripted:"))
+        return ScriptedModel.from_file(name.removeprefix(SCRIPTED))
     source = find_weights(name)
     from trimtab.models.local import load_local
 
@@ -53,6 +53,8 @@ def as_endpoint(spec: ModelSpec) -> Endpoint | None:
 
 def find_weights(name: str) -> str:
     """The folder, or hub id, where a local model's weights are; ModelError where nothing is."""
+    if not name.strip():
+        raise ModelError("a model needs a name", fix=f"There are: {', '.join(BUNDLED)}.")
     if name in BUNDLED:
         if not is_added(name):
             raise ModelError(

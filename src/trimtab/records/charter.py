@@ -4,18 +4,41 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from trimtab.records.example import Kind
 
 ClauseKind = Literal["perform", "deflect", "retain", "never"]
+
+
+def _no_yes_for_a_number(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """The validated value; pydantic itself reads true as 1, and YAML reads yes as true."""
+    valid = validate(value)
+    if isinstance(value, bool) and not isinstance(valid, bool):
+        raise PydanticKnownError("int_type" if isinstance(valid, int) else "float_type")
+    return valid
+
+
 Rate = Annotated[float, Field(ge=0.0, le=1.0)]
+Dose = Annotated[int, Field(ge=0), WrapValidator(_no_yes_for_a_number)]
 
 
 class Strict(BaseModel):
-    """Frozen, and an unknown key is an error."""
+    """Frozen; an unknown key is an error, and so is a yes or no in place of a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    _numbers = field_validator("*", mode="wrap")(_no_yes_for_a_number)
 
 
 class Endpoint(Strict):
@@ -34,6 +57,8 @@ class Endpoint(Strict):
 
 
 ModelSpec = str | Endpoint
+SCRIPTED = "scripted:"
+"""What a model's name begins with where the rest is the path of a script."""
 
 
 class Generation(Strict):
@@ -59,6 +84,19 @@ class PoolFile(DataFile):
     kind: Kind = Field(description="What the rows are to a plan.")
 
 
+def _one_name(check: str | dict[str, Any]) -> str | dict[str, Any]:
+    if isinstance(check, dict):
+        if len(check) != 1:
+            raise ValueError("a check with options is one name and its options: {number: {}}")
+        ((name, options),) = check.items()
+        if options is not None and not isinstance(options, dict):
+            raise ValueError(f"the options of {name} must be a mapping, not {options!r}")
+    return check
+
+
+NamedCheck = Annotated[str | dict[str, Any], AfterValidator(_one_name)]
+
+
 class Clause(Strict):
     """One line of the behaviour wanted. Its kind decides which target it takes."""
 
@@ -70,7 +108,7 @@ class Clause(Strict):
     columns: dict[str, str] = Field(
         default_factory=dict, description="Our names for its columns, to the file's."
     )
-    checks: tuple[str | dict[str, Any], ...] = Field(
+    checks: tuple[NamedCheck, ...] = Field(
         (), description="Names, or `{name: {options}}`; a reply passes when all hold."
     )
     reply: str | None = Field(None, description="What a deflect clause's requests are answered.")
@@ -90,16 +128,6 @@ class Clause(Strict):
         }[self.kind]
         assert target is not None  # the validator below saw to it
         return target
-
-    @field_validator("checks")
-    @classmethod
-    def _one_name_a_check(
-        cls, checks: tuple[str | dict[str, Any], ...]
-    ) -> tuple[str | dict[str, Any], ...]:
-        for check in checks:
-            if isinstance(check, dict) and len(check) != 1:
-                raise ValueError("a check with options is one name and its options: {number: {}}")
-        return checks
 
     @model_validator(mode="after")
     def _keys_fit_the_kind(self) -> Self:
@@ -196,7 +224,9 @@ class Charter(Strict):
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Of the charter and its runs."
     )
-    model: ModelSpec = Field(description="A bundled name, a folder, a run, a hub id, an endpoint.")
+    model: ModelSpec = Field(
+        description="A bundled name, a folder, a run, a hub id, an endpoint, `scripted:file.yaml`."
+    )
     baseline: ModelSpec | None = Field(
         None,
         description="What retain clauses compare with. Null: what steering begins with.",
@@ -217,7 +247,7 @@ class Charter(Strict):
         None, description="Tune on the pool's scope and replay rows before steering begins."
     )
     tune: TuneConfig = Field(TuneConfig(), description="How candidates are trained.")
-    doses: dict[Kind, Annotated[int, Field(ge=0)]] = Field(
+    doses: dict[Kind, Dose] = Field(
         default={"contrast": 64, "twin": 80, "scope": 16, "replay": 8},
         description="Rows of each kind in the first candidate's plan.",
     )
