@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.probes.checks import make_check
+from trimtab.probes.checks import make_check, try_checks
 from trimtab.records.conversation import say
 from trimtab.records.errors import CheckError, Where
 from trimtab.records.probe import CheckSpec, Probe
@@ -33,6 +33,9 @@ def judge(name, text, options=None, *, finish="stop", probe=None, folder=Path())
         ("Booked: two in Bath at 7 pm.", "stop", True, False),
         ("I can't find a table at 7, how about 8?", "stop", True, False),
         ("Which street?", "stop", True, False),
+        ("Did you know that roses are red?", "stop", False, False),
+        ("A table for nine in Paris at noon is booked.", "stop", False, False),
+        ("Bath is lovely. At what time?", "stop", False, False),
         ("7", "stop", False, False),
         ("I can only help you find and book a restaurant.", "stop", False, True),
         ("Booked: two in Bath at", "length", False, False),
@@ -48,11 +51,21 @@ def test_answers_and_deflects(reply, finish, answers, deflects):
     assert judge("deflects", reply, finish=finish).holds is deflects
 
 
-def test_answers_counts_what_was_said_but_not_the_system_turn():
-    messages = say("Dinner in Lyon", "Chez Ravel has room.", "Yes", system="You sell tulips.")
+@pytest.mark.parametrize(
+    ("last", "reply", "holds"),
+    [
+        ("Yes", "Chez Ravel it is.", True),
+        ("Yes", "Lyon it is.", True),
+        ("Yes", "Tulips bloom.", False),
+        ("Somewhere with a garden and a view", "Gardens are rare.", True),
+        ("Somewhere with a garden and a view", "Chez Ravel it is.", False),
+        ("Thanks, bye!", "Enjoy the evening.", True),
+    ],
+)
+def test_answers_counts_what_the_user_gave_or_agreed_to(last, reply, holds):
+    messages = say("Dinner in Lyon", "Chez Ravel has room.", last, system="You sell tulips.")
     probe = Probe("c/r", "c", Request("r", messages, "r"), (), "select")
-    assert judge("answers", "Chez Ravel it is.", probe=probe).holds
-    assert not judge("answers", "Tulips bloom.", probe=probe).holds
+    assert judge("answers", reply, probe=probe).holds is holds
 
 
 @pytest.mark.parametrize(
@@ -178,6 +191,9 @@ def polite(reply, probe):
 
 def wrong(reply, probe):
     return "yes"
+
+def first(reply, probe):
+    return reply.text.split()[0] == "Yes"
 """
 
 
@@ -186,17 +202,31 @@ def test_a_check_of_ones_own(tmp_path):
     assert judge("own.py:short", "a b c d", folder=tmp_path) == Judgement(False, "own.py:short")
     assert judge("own.py:short", "a b c d", {"words": 4}, folder=tmp_path).holds
     assert judge("own.py:polite", "please", folder=tmp_path).why == "looks for please"
-    with pytest.raises(CheckError, match="gave 'yes'"):
+    with pytest.raises(CheckError, match=r"rows\.jsonl:3: .*own\.py:wrong' gave 'yes'"):
         judge("own.py:wrong", "a", folder=tmp_path)
     with pytest.raises(CheckError, match="unexpected keyword argument 'word'"):
         judge("own.py:short", "a", {"word": 4}, folder=tmp_path)
     with pytest.raises(CheckError, match="no function 'long'"):
         judge("own.py:long", "a", folder=tmp_path)
-    with pytest.raises(CheckError, match=r"absent\.py: .*not there"):
+    with pytest.raises(CheckError, match=r"absent\.py:f' .*not there\n  Did you mean 'own\.py'"):
         judge("absent.py:f", "a", folder=tmp_path)
     (tmp_path / "broken.py").write_text("1 / 0")
     with pytest.raises(CheckError, match=r"broken\.py: cannot be imported: ZeroDivisionError"):
         judge("broken.py:f", "a", folder=tmp_path)
+
+
+def test_a_check_of_ones_own_that_fails_is_named_with_the_row(tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    fault = r"rows\.jsonl:3: the check 'own\.py:first' fails on the reply '': IndexError.* at .*:20"
+    with pytest.raises(CheckError, match=fault):
+        judge("own.py:first", "", folder=tmp_path)
+
+
+def test_checks_are_tried_on_every_probe():
+    checks = {"c": [make_check(CheckSpec("contains", {"slot": ["city"]}), CHARTER, Path())]}
+    try_checks(checks, [probe_for(slots={"city": "Bath"})])
+    with pytest.raises(CheckError, match=r"rows\.jsonl:3: .*'city'"):
+        try_checks(checks, [probe_for(slots={"city": "Bath"}), probe_for()])
 
 
 def test_an_installed_check_is_found(tmp_path, monkeypatch):

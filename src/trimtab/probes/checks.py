@@ -6,8 +6,10 @@ import importlib.util
 import inspect
 import json
 import re
+import reprlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -16,8 +18,15 @@ from typing import Any, Literal
 import jsonschema
 from pydantic import Field, ValidationError, model_validator
 
+from trimtab.probes.details import (
+    asks_again,
+    asks_for_missing,
+    contradiction,
+    given_by_user,
+    is_courtesy,
+    taken_up,
+)
 from trimtab.probes.wording import (
-    asks_back,
     content_words,
     is_deflection,
     normal_text,
@@ -26,7 +35,7 @@ from trimtab.probes.wording import (
     sentences_in,
 )
 from trimtab.records.charter import Strict
-from trimtab.records.errors import CheckError, did_you_mean
+from trimtab.records.errors import CheckError, did_you_mean, nearest_file
 from trimtab.records.probe import CheckSpec, Probe
 from trimtab.records.protocols import Check
 from trimtab.records.reply import Judgement, Reply
@@ -97,7 +106,11 @@ def deflects(options: Mapping[str, Any], deflections: Sequence[str], folder: Pat
 
 
 def answers(options: Mapping[str, Any], deflections: Sequence[str], folder: Path) -> Check:
-    """No deflection, not degenerate, ends by itself, and takes up what was said, and adds to it."""
+    """No deflection, not degenerate, ends by itself, and uses what the user gave.
+
+    A reply uses it that takes up a word of the user's and adds to the request, or asks for what is
+    missing, and settles no other time or number of people.
+    """
     _read(NoOptions, "answers", options)
 
     def check(reply: Reply, probe: Probe) -> Judgement:
@@ -110,21 +123,22 @@ def answers(options: Mapping[str, Any], deflections: Sequence[str], folder: Path
             return Judgement(False, "does not end by itself")
         if repeated := repeats_itself(reply.text):
             return Judgement(False, f"repeats itself: {repeated!r}")
-        turns = probe.request.messages
-        said = " ".join(turn.content for turn in turns if turn.role != "system")
+        request, given = probe.request, given_by_user(probe.request.messages)
         own = content_words(reply.text)
-        if (
-            own
-            and own.keys() <= content_words(probe.request.text).keys()
-            and not asks_back(reply.text)
-        ):
+        if own and own.keys() <= content_words(request.text).keys() and "?" not in reply.text:
             return Judgement(False, "only repeats the request")
-        if shared := own.keys() & content_words(said).keys():
-            words = sorted(own[stem] for stem in shared)
+        known = " ".join(turn.content for turn in request.messages)
+        if wrong := contradiction(reply.text, given, known):
+            return Judgement(False, wrong)
+        if again := asks_again(reply.text, given):
+            return Judgement(False, f"asks again {again!r}")
+        if words := taken_up(reply.text, given):
             return Judgement(True, f"takes up {', '.join(words[:4])}")
-        if asks_back(reply.text):
-            return Judgement(True, "asks back")
-        return Judgement(False, "takes up nothing that was said")
+        if question := asks_for_missing(reply.text, given):
+            return Judgement(True, f"asks {question!r}")
+        if is_courtesy(request.text):
+            return Judgement(True, "the user gave nothing to take up")
+        return Judgement(False, "takes up nothing that the user gave")
 
     return check
 
@@ -254,12 +268,25 @@ def make_check(spec: CheckSpec, deflections: Sequence[str], folder: Path) -> Che
     raise CheckError(f"there is no check {spec.name!r}", fix=did_you_mean(spec.name, known))
 
 
+def try_checks(checks: Mapping[str, Sequence[Check]], probes: Iterable[Probe]) -> None:
+    """Judge an empty reply to every probe by its clause's checks, which are `checks[clause]`.
+
+    A row without the slot or the answer that a check needs thus gives its CheckError at once.
+    """
+    nothing = Reply("", "stop")
+    for probe in probes:
+        for check in checks[probe.clause]:
+            check(nothing, probe)
+
+
 def _own_check(spec: CheckSpec, folder: Path) -> Check:
     file, _, name = spec.name.rpartition(":")
     path = folder / file
     module_spec = importlib.util.spec_from_file_location(f"trimtab_check_{path.stem}", path)
     if not path.is_file() or module_spec is None or module_spec.loader is None:
-        raise CheckError(f"the check {spec.name!r} names a file that is not there", where=str(path))
+        raise CheckError(
+            f"the check {spec.name!r} names a file that is not there", fix=nearest_file(path)
+        )
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[module_spec.name] = module  # dataclasses look their module up there
     try:
@@ -267,7 +294,7 @@ def _own_check(spec: CheckSpec, folder: Path) -> Check:
     except Exception as error:
         raise CheckError(f"cannot be imported: {error!r}", where=str(path)) from error
     if not callable(getattr(module, name, None)):
-        raise CheckError(f"has no function {name!r}", where=str(path))
+        raise CheckError(f"{file} has no function {name!r}")
     return _as_check(getattr(module, name), spec)
 
 
@@ -279,12 +306,23 @@ def _as_check(function: Callable[..., Any], spec: CheckSpec) -> Check:
             raise CheckError(f"the check {spec.name!r}: {error}") from None
 
     def check(reply: Reply, probe: Probe) -> Judgement:
-        said = function(reply, probe, **spec.options)
+        try:
+            said = function(reply, probe, **spec.options)
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            raise CheckError(
+                f"the check {spec.name!r} fails on the reply {reprlib.repr(reply.text)}: "
+                f"{error!r} at {last.filename}:{last.lineno}",
+                where=probe.request.where,
+            ) from error
         if isinstance(said, Judgement):
             return said
         if isinstance(said, bool):
             return Judgement(said, spec.name)
-        raise CheckError(f"the check {spec.name!r} gave {said!r}, not a Judgement or a bool")
+        raise CheckError(
+            f"the check {spec.name!r} gave {said!r}, not a Judgement or a bool",
+            where=probe.request.where,
+        )
 
     return check
 
@@ -323,4 +361,4 @@ def _schema_of(given: dict[str, Any] | str, folder: Path) -> Any:
     try:
         return json.loads((folder / given).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckError(f"json_schema: the schema cannot be read: {error}", where=given) from None
+        raise CheckError(f"json_schema: the schema {given} cannot be read: {error}") from None

@@ -246,8 +246,3 @@ def repeats_itself(text: str) -> str | None:
             if count > most:
                 return " ".join(run)
     return None
-
-
-def asks_back(text: str) -> bool:
-    """Whether the reply holds a question."""
-    return "?" in text
