@@ -16,7 +16,7 @@ SOURCE = Path(trimtab.__file__).parent
 ROOMS = {
     "records": set[str](),
     "store": {"records"},
-    "charters": {"records", "store"},
+    "charters": {"records"},
     "data": {"records", "store"},
     "models": {"records", "store"},
     "probes": {"records", "store"},
@@ -37,12 +37,10 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
 
 
-def imports_of(path: Path, *, top_level_only: bool = False) -> set[str]:
+def imports_of(path: Path) -> set[str]:
     """Every module that a file names in an import, `from a import b` as both a and a.b."""
-    tree = ast.parse(path.read_text())
-    nodes = tree.body if top_level_only else list(ast.walk(tree))
     found: set[str] = set()
-    for node in nodes:
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

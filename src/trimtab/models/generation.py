@@ -11,6 +11,9 @@ OnRow = Callable[[int, list[int], bool], None]
 
 BATCH_ROWS = 64
 """On two cores 64 rows reach the speed of 128 with half of the memory."""
+CLOSE = 0.25
+"""Of logits: in bf16 a batch may choose another token than a row alone only where the two likeliest
+are this close, four steps of the grid on which numbers from 8 to 16 lie. In fp32 it never does."""
 
 
 def generate(

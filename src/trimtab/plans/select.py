@@ -9,12 +9,12 @@ import numpy as np
 from trimtab.records.protocols import Vectors
 
 
-def k_center(vectors: Vectors, count: int, taken: Vectors | None = None) -> list[int]:
+def k_center(vectors: Vectors, count: int) -> list[int]:
     """Up to `count` rows, each the farthest from all before it (Gonzalez 1985, greedy).
 
-    `vectors` has shape (rows, dimensions), each of length 1 or 0; `taken` are vectors that count
-    as chosen already. The first row, where nothing is taken, is the one nearest to the mean. A
-    smaller count gives a prefix of a larger one. Rows of equal distance go in their order.
+    `vectors` has shape (rows, dimensions), each of length 1 or 0. The first row is the one nearest
+    to the mean. A smaller count gives a prefix of a larger one. Rows of equal distance go in their
+    order.
 
     >>> points = np.array([[1, 0], [0.99, 0.14], [0, 1], [-1, 0]], dtype=np.float32)
     >>> k_center(points, 3)
@@ -24,13 +24,8 @@ def k_center(vectors: Vectors, count: int, taken: Vectors | None = None) -> list
     count = min(count, rows)
     if count <= 0:
         return []
-    chosen: list[int] = []
-    if taken is not None and len(taken):
-        nearest = (vectors @ taken.T).max(axis=1)
-    else:
-        first = int(np.argmax(vectors @ vectors.mean(axis=0)))
-        chosen.append(first)
-        nearest = vectors @ vectors[first]
+    chosen = [int(np.argmax(vectors @ vectors.mean(axis=0)))]
+    nearest = vectors @ vectors[chosen[0]]
     nearest[chosen] = np.inf
     while len(chosen) < count:
         farthest = int(np.argmin(nearest))
