@@ -66,7 +66,7 @@ class Generation(Strict):
 
     max_tokens: int = Field(64, ge=1, le=32_768, description="Longest reply.")
     temperature: float = Field(0.0, ge=0.0, le=5.0, description="0: greedy.")
-    seed: int = Field(0, ge=0, description="Of sampling; without effect where greedy.")
+    seed: int = Field(0, ge=0, description="Of sampling; takes a temperature.")
 
 
 class DataFile(Strict):
