@@ -291,7 +291,7 @@ def say_cell(cell: Cell) -> None:
 
 @dataclass(frozen=True)
 class Figure:
-    """One quantity of one arm: over its seeds, with a 95% interval, and each seed's own."""
+    """One quantity of one arm: over its seeds, with an interval (`figures`), and each seed's own."""
 
     series: str
     arm: str
@@ -432,6 +432,8 @@ def main() -> None:
                 for arm in ARMS:
                     run_cell(series, arm, seed, material, RESULTS)
     cells = read_cells()
+    if not cells:
+        sys.exit("error: nothing has been measured yet; run without --report first")
     print("\n".join([*table(cells), "", *cost_table(cells)]))
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_text(svg(picture(cells)) + "\n")
