@@ -291,7 +291,7 @@ def say_cell(cell: Cell) -> None:
 
 @dataclass(frozen=True)
 class Figure:
-    """One quantity of one arm: over its seeds, with an interval (`figures`), and each seed's own."""
+    """One quantity of one arm with an interval (see `figures`), and each seed's own value."""
 
     series: str
     arm: str
