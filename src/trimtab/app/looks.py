@@ -55,19 +55,19 @@ def note_look(project: Project, run: Run) -> None:
                 journal.append([look])
 
 
-def count_looks(folder: str, suite: Suite | str) -> int:
+def count_looks(folder: str, suite: Suite) -> int:
     """How many runs have looked at any request of this suite's final split, whatever else changed.
 
-    Of a suite's id alone the requests are those that runs of it have looked at.
+    `folder` is the charter's.
     """
+    asked = _final_requests(suite)
     looks = _journal(folder).read()
-    if isinstance(suite, str):
-        name = suite
-        asked = {request for look in looks if look.suite == name for request in look.requests}
-    else:
-        name, asked = suite.id, _final_requests(suite)
     return len(
-        {look.run for look in looks if look.suite == name or not asked.isdisjoint(look.requests)}
+        {
+            look.run
+            for look in looks
+            if look.suite == suite.id or not asked.isdisjoint(look.requests)
+        }
     )
 
 
