@@ -4,19 +4,42 @@ The verbs are those of the command line: `from trimtab import measure, steer`. T
 when first asked for, so that `import trimtab` is quick.
 """
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-VERBS = ("compare", "measure", "plan", "report", "steer", "tune")
-__all__ = [*VERBS, "load_charter", "load_model"]
-_HOMES = {
-    **dict.fromkeys(VERBS, "trimtab.app.flows"),
-    "load_charter": "trimtab.charters",
-    "load_model": "trimtab.models.load",
-}
+if TYPE_CHECKING:
+    from trimtab.app.chat import chat
+    from trimtab.app.flows import compare, measure, plan, report, steer, tune
+    from trimtab.app.templates import init
+    from trimtab.charters import load_charter
+    from trimtab.models.load import load_model
+else:
+    from importlib import import_module
+
+    HOMES = {
+        **dict.fromkeys(
+            ("compare", "measure", "plan", "report", "steer", "tune"), "trimtab.app.flows"
+        ),
+        "chat": "trimtab.app.chat",
+        "init": "trimtab.app.templates",
+        "load_charter": "trimtab.charters",
+        "load_model": "trimtab.models.load",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name in HOMES:
+            return getattr(import_module(HOMES[name]), name)
+        raise AttributeError(f"module 'trimtab' has no attribute {name!r}")
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'trimtab' has no attribute {name!r}")
+__all__ = [
+    "chat",
+    "compare",
+    "init",
+    "load_charter",
+    "load_model",
+    "measure",
+    "plan",
+    "report",
+    "steer",
+    "tune",
+]

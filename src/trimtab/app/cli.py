@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import json
-import shutil
+import os
+import shlex
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import date
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
+import trimtab
+from trimtab.app.templates import TEMPLATES as TEMPLATES
 from trimtab.records.errors import RunError, TrimtabError
 
 app = typer.Typer(
@@ -26,36 +31,79 @@ app = typer.Typer(
 model_app = typer.Typer(help="Bundled models.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 
-NOT_MET, BAD_INPUT, INTERRUPTED = 1, 2, 130
+NOT_MET, BAD_INPUT, OUR_FAULT, INTERRUPTED, PIPE_CLOSED = 1, 2, 70, 130, 141
 UsageProblem: Any = typer.BadParameter.__mro__[2]  # ClickException, wherever Typer keeps it
-TEMPLATES = Path(__file__).parent.parent / "templates"
 
 CharterArgument = Annotated[Path, typer.Argument(help="The charter's YAML file.")]
 OutOption = Annotated[
-    Path | None, typer.Option(help="The run's folder; runs/DATE-NAME[-VERB] unless given.")
+    Path | None,
+    typer.Option(
+        help="The run's folder. Unless given: the only unfinished run of the same in runs/, else "
+        "runs/DATE-NAME[-VERB]."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def main() -> None:
-    """Run a command; an error of trimtab's own is one message and exit code 2."""
+    """Run a command; what a user can mend is one message, what only we can is a traceback."""
+    code = _exit_code(sys.argv[1:])
     try:
-        # Without Typer's own ending, so that an interrupt has its own exit code.
-        code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except OSError:
+        # Told of already: Python would tell of it again as it ends, and change the code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _exit_code(arguments: list[str]) -> int:
+    try:
+        code = _invoke(arguments)
+        sys.stdout.flush()
     except TrimtabError as error:
-        sys.exit(_fail(str(error)))
-    except (KeyboardInterrupt, typer.Abort):
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        return _fail(str(error))
     except UsageProblem as error:
         error.show()
-        sys.exit(BAD_INPUT)
-    sys.exit(code or 0)
+        return BAD_INPUT
+    except KeyboardInterrupt as interrupt:
+        print("".join(["interrupted", *getattr(interrupt, "__notes__", [])]), file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return PIPE_CLOSED
+    except OSError as error:
+        return _fail(_refused(error))
+    except Exception:
+        traceback.print_exc()
+        print("this is a fault in trimtab: please report it with these lines", file=sys.stderr)
+        return OUR_FAULT
+    return code
+
+
+def _invoke(arguments: list[str]) -> int:
+    """Typer without its own ending, which hides interrupts and gives a closed pipe the code 1."""
+    command = get_command(app)
+    try:
+        with command.make_context("trimtab", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as leave:
+        return leave.exit_code
+    return 0
 
 
 def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    from trimtab.reports.wording import visible
+
+    print(visible(f"error: {message}"), file=sys.stderr)
     return BAD_INPUT
+
+
+def _refused(error: OSError) -> str:
+    """What the operating system did not do, where, and what to do about it."""
+    from trimtab.store.files import FIXES
+
+    fix = FIXES.get(error.errno or 0, "check the path or address, and try again")
+    where = str(error.filename) if error.filename is not None else None
+    return str(RunError(error.strerror or str(error), where=where, fix=fix))
 
 
 @app.command()
@@ -64,19 +112,9 @@ def init(
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
 ) -> None:
     """Make a folder with a charter, its data and a README."""
-    known = sorted(path.name for path in TEMPLATES.iterdir() if (path / "charter.yaml").is_file())
-    if template not in known:
-        raise TrimtabError(
-            f"there is no template {template!r}", fix=f"There is: {', '.join(known)}."
-        )
-    if folder.exists() and any(folder.iterdir()):
-        raise RunError("this folder is not empty", where=str(folder), fix="Name a new one.")
-    from trimtab.store import fill_folder
-
-    with fill_folder(folder) as filling:
-        shutil.copytree(TEMPLATES / template, filling, dirs_exist_ok=True)
-    print(f"{folder}/charter.yaml is ready. Next:")
-    print(f"  cd {folder} && trimtab measure charter.yaml --out runs/zero")
+    charter = trimtab.init(template, folder)
+    print(f"{charter} is ready. Next:")
+    print(f"  cd {shlex.quote(str(folder))} && trimtab measure charter.yaml --out runs/zero")
 
 
 @app.command()
@@ -98,10 +136,12 @@ def measure(
     from trimtab.app import flows
     from trimtab.app.progress import for_terminal
 
-    folder = out or _default_out(charter, "measure")
-    profile = flows.measure(
-        charter, folder, model=model, final=final, limit=limit, progress=for_terminal()
-    )
+    split = "final" if final else "select"
+    folder = out or _default_out(charter, "measure", model=model, split=split, limit=limit)
+    with _going_on(folder, out):
+        profile = flows.measure(
+            charter, folder, model=model, final=final, limit=limit, progress=for_terminal()
+        )
     _print_profile(profile, as_json, folder)
     raise typer.Exit(0 if profile.met else NOT_MET)
 
@@ -115,10 +155,12 @@ def plan(
 ) -> None:
     """Choose the rows to train on, each with its reason."""
     from trimtab.app import flows
+    from trimtab.app.progress import for_terminal
     from trimtab.store import to_json
 
-    folder = out or _default_out(charter, "plan")
-    chosen = flows.plan(charter, measured, folder)
+    folder = out or _default_out(charter, "plan", measured=str(measured.resolve()))
+    with _going_on(folder, out):
+        chosen = flows.plan(charter, measured, folder, progress=for_terminal())
     if as_json:
         print(to_json(chosen, indent=2))
         return
@@ -195,14 +237,28 @@ def tune(
     model: Annotated[str, typer.Argument(help="A bundled name, a folder, a run or a hub id.")],
     data: Annotated[Path, typer.Argument(help="A plan's run, or a data file.")],
     out: Annotated[Path, typer.Option(help="The run's folder.")],
-    system: Annotated[str | None, typer.Option(help="A system turn for every row.")] = None,
+    system: Annotated[
+        str | None, typer.Option(help="A system turn for every row; a plan's own unless given.")
+    ] = None,
+    charter: Annotated[
+        Path | None, typer.Option(help="Refuse rows that ask what its probes ask.")
+    ] = None,
     config: Any = None,
 ) -> None:
     """Train a model on a plan or on data."""
     from trimtab.app import flows
     from trimtab.app.progress import for_terminal
 
-    folder = flows.tune(model, data, out, config, system=system, progress=for_terminal())
+    with _going_on(out, out):
+        folder = flows.tune(
+            model,
+            data,
+            out,
+            config,
+            system=system,
+            charter=charter,
+            progress=for_terminal(),
+        )
     print(f"the model is in {folder}")
 
 
@@ -213,7 +269,8 @@ def steer(charter: CharterArgument, out: OutOption = None) -> None:
     from trimtab.app.progress import for_terminal
 
     folder = out or _default_out(charter, "steer")
-    profile = flows.steer(charter, folder, progress=for_terminal())
+    with _going_on(folder, out):
+        profile = flows.steer(charter, folder, progress=for_terminal())
     _print_profile(profile, False, folder)
     print(f"report: {folder / 'report.html'}")
     raise typer.Exit(0 if profile.met else NOT_MET)
@@ -268,13 +325,15 @@ def chat(
     model: Annotated[str, typer.Argument(help="A run, a folder, a name, a hub id, an endpoint.")],
     beside: Annotated[str | None, typer.Option(help="Another model that answers too.")] = None,
     system: Annotated[str | None, typer.Option(help="The system turn.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest reply.")] = 256,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0: greedy.")] = 0.0,
+    max_tokens: Annotated[int, typer.Option(help="Longest reply.")] = 256,
+    temperature: Annotated[float, typer.Option(help="0: greedy.")] = 0.0,
 ) -> None:
     """Talk to a model, or to two side by side; an empty line or Ctrl-D ends."""
-    from trimtab.app.talk import talk
+    from trimtab.records.charter import Generation
 
-    talk([model, *([beside] if beside else [])], system, max_tokens, temperature)
+    values = {"max_tokens": max_tokens, "temperature": temperature}
+    generation = _validated(Generation, values)
+    trimtab.chat(model, beside=beside, system=system, generation=generation)
 
 
 @model_app.command("add")
@@ -294,18 +353,54 @@ def model_list() -> None:
         print(f"{name}  {bundled.licence}  {'added' if is_added(name) else 'not added yet'}")
 
 
-def _default_out(charter: Path, verb: str) -> Path:
+def _default_out(charter: Path, verb: str, **given: object) -> Path:
+    """The only unfinished run of the same command, whatever its date; else a new one of today.
+
+    `given` are settings of the run; None stands for the charter's own, where it has one.
+    """
     from trimtab.charters import load_charter
 
-    name = load_charter(charter).name + ("" if verb == "steer" else f"-{verb}")
-    return charter.parent / "runs" / f"{date.today().isoformat()}-{name}"
+    loaded = load_charter(charter)
+    name = loaded.name if verb == "steer" else f"{loaded.name}-{verb}"
+    own = loaded.model_dump(mode="json")
+    settings = {key: own.get(key) if value is None else value for key, value in given.items()}
+    settings["charter"] = own
+    runs = charter.parent / "runs"
+    dated = runs.glob(f"????-??-??-{name}")
+    begun = [folder for folder in dated if _waits_for(folder, verb, settings)]
+    return begun[0] if len(begun) == 1 else runs / f"{date.today().isoformat()}-{name}"
+
+
+def _waits_for(folder: Path, verb: str, settings: dict[str, object]) -> bool:
+    """Whether a folder holds an unfinished run of this command with these settings."""
+    from trimtab.store import read_run
+
+    with suppress(RunError):
+        run = read_run(folder)
+        same = all(run.settings.get(key) == value for key, value in settings.items())
+        return run.command == verb and same and not run.finished
+    return False
+
+
+@contextmanager
+def _going_on(folder: Path, out: Path | None) -> Iterator[None]:
+    """Note on an interrupt that the command goes on, and how where it named no folder itself."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note("; the same command goes on from here")
+        if out is None:
+            command = ["trimtab", *sys.argv[1:], "--out", str(folder)]
+            interrupt.add_note(f":\n  {shlex.join(command)}")
+        raise
 
 
 def _print_profile(profile: Any, as_json: bool, folder: Path) -> None:
     from trimtab.store import to_json
 
+    _warn_of_errors(folder)
     if as_json:
-        print(json.dumps(json.loads(to_json(profile)), indent=2))
+        print(to_json(profile, indent=2))
         return
     table = _table("clause", "kind", "rate", "95% interval", "n", "target", "verdict", "")
     signs = {"perform": "≥", "deflect": "≥", "never": "≤", "retain": "loses ≤"}
@@ -319,8 +414,8 @@ def _print_profile(profile: Any, as_json: bool, folder: Path) -> None:
         table.add_row(
             result.clause,
             result.kind,
-            f"{result.rate:.1%}",
-            f"{result.low:.1%} to {result.high:.1%}",
+            f"{result.rate:.1%}" if result.n else "–",
+            f"{result.low:.1%} to {result.high:.1%}" if result.n else "–",
             str(result.n),
             f"{signs[result.kind]} {result.target:.0%}",
             result.verdict,
@@ -328,6 +423,24 @@ def _print_profile(profile: Any, as_json: bool, folder: Path) -> None:
         )
     _show(table)
     print(f"{profile.split} split of {profile.model}; the run is in {folder}")
+
+
+def _warn_of_errors(folder: Path) -> None:
+    """Say how many replies never came, and why the first did not."""
+    from trimtab.app.measurements import read_measurement
+    from trimtab.reports.wording import visible
+
+    replies = read_measurement(folder).replies.values()
+    reasons = [reply.error for reply in replies if reply.finish == "error"]
+    if reasons:
+        print(
+            visible(
+                f"warning: {len(reasons)} of {len(replies)} replies never came; "
+                f"the first: {reasons[0]}\n"
+                "  Once that is mended, measure with another --out: this run is finished."
+            ),
+            file=sys.stderr,
+        )
 
 
 def _table(*columns: str) -> Any:
@@ -346,4 +459,6 @@ def _show(table: Any) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=130)
-    console.print(table)
+    with console.capture() as shown:
+        console.print(table)
+    print(shown.get(), end="")  # by itself rich ends the process where a pipe is closed

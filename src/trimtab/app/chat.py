@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from trimtab.models.load import load_model
 from trimtab.records.charter import Generation
 from trimtab.records.conversation import Conversation, Message, with_system
 from trimtab.records.protocols import Model
+from trimtab.reports.wording import visible
 from trimtab.store import read_run
 
+LONG_REPLIES = Generation(max_tokens=256)
 
-def talk(names: Sequence[str], system: str | None, max_tokens: int, temperature: float) -> None:
-    """Read what the user says, line by line, and stream each model's reply."""
-    generation = Generation(max_tokens=max_tokens, temperature=temperature)
+
+def chat(
+    model: str,
+    *,
+    beside: str | None = None,
+    system: str | None = None,
+    generation: Generation = LONG_REPLIES,
+) -> None:
+    """Read what the user says, line by line, and print each model's reply as it comes.
+
+    An empty line or the end of the input ends. `system` is the system turn; a run's own, unless
+    given. Characters that a terminal would obey are spelled out.
+    """
+    names = [model, *([beside] if beside else [])]
     models = [load_model(name) for name in names]
     systems = [system if system is not None else system_of(name) for name in names]
-    histories: list[Conversation] = [() for _ in models]
+    histories: list[Conversation] = [() for _ in names]
     while (line := _read_line()).strip():
-        for place, model in enumerate(models):
-            asked = (*histories[place], Message("user", line))
-            if len(models) > 1:
-                print(f"[{names[place]}] ", end="")
-            said = _stream(model, with_system(asked, systems[place]), generation)
+        for place, name in enumerate(names):
+            asked = (*histories[place], Message("user", line.strip()))
+            if beside:
+                print(f"[{name}] ", end="")
+            said = _print_reply(models[place], with_system(asked, systems[place]), generation)
             histories[place] = (*asked, Message("assistant", said))
 
 
@@ -44,10 +56,10 @@ def _read_line() -> str:
     return sys.stdin.readline()
 
 
-def _stream(model: Model, asked: Conversation, generation: Generation) -> str:
+def _print_reply(model: Model, asked: Conversation, generation: Generation) -> str:
     said = ""
     for piece in model.stream(asked, generation):
-        print(piece, end="", flush=True)
+        print(visible(piece), end="", flush=True)
         said += piece
-    print()
+    print(flush=True)
     return said
