@@ -24,6 +24,7 @@ demo: $(READY)
 	@test -d $(DEMO) || $(BIN)/trimtab init restaurant-booker $(DEMO)
 	@$(BIN)/trimtab steer $(DEMO)/charter.yaml --out $(DEMO)/runs/first; \
 	  status=$$?; test $$status -le 1 || exit $$status
+	@test -f $(DEMO)/runs/first/report.html || { echo "== no report was written"; exit 1; }
 	@echo "== done: open $(DEMO)/runs/first/report.html"
 
 test: $(READY)
