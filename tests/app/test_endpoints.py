@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -134,3 +136,13 @@ def test_the_replies_that_came_are_counted(measure: Any) -> None:
     results = {result["clause"]: result for result in json.loads(ran.out)["clauses"]}
     assert (results["book"]["n"], results["book"]["rate"]) == (4, 1.0)
     assert (results["recipes"]["n"], results["recipes"]["errors"]) == (0, 4)
+
+
+def test_what_a_server_says_in_a_chat_cannot_steer_the_terminal(
+    trimtab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Hi\n"))
+    with server(lambda handler, _: send(handler, 500, "\x1b[2Jbusy")) as url:
+        ran = trimtab("chat", f"{url}#tiny")
+    assert ran.code == 2
+    assert "the server answered 500: ⟨U+001B⟩[2Jbusy" in ran.err
