@@ -91,8 +91,9 @@ def _writable(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except (OSError, RunError) as error:
+        reason = error.what if isinstance(error, RunError) else error
         raise ModelError(
-            f"the model cannot be kept here: {error.what if isinstance(error, RunError) else error}",
+            f"the model cannot be kept here: {reason}",
             where=str(folder),
             fix="Free some space or change the permissions there, or name another folder in the "
             "environment variable TRIMTAB_CACHE.",
