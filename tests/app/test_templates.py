@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from trimtab.app.cli import TEMPLATES
 from trimtab.app.project import open_project
+from trimtab.app.templates import TEMPLATES
 
 TEMPLATE_NAMES = sorted(path.parent.name for path in TEMPLATES.glob("*/charter.yaml"))
 

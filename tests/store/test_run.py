@@ -184,14 +184,21 @@ class TestRun:
         clock = iter([0.0, 2.0, 9.0, 9.5, 12.0])
         monkeypatch.setattr("time.monotonic", lambda: next(clock))
         with start_run(tmp_path / "run", "tune", {}) as run:
-            with pytest.raises(ValueError, match="stop"), run.timed("training") as tick:
+            with run.timed("training") as tick:
                 tick()
                 assert run.seconds("training") == 0.0
                 tick()
                 assert run.seconds("training") == 9.0
                 tick()
-                raise ValueError("stop")
             assert run.seconds("training") == 12.0
+
+    def test_time_until_a_failure_is_counted(self, tmp_path, monkeypatch):
+        clock = iter([0.0, 3.0])
+        monkeypatch.setattr("time.monotonic", lambda: next(clock))
+        with start_run(tmp_path / "run", "tune", {}) as run:
+            with pytest.raises(ValueError, match="stop"), run.timed("training"):
+                raise ValueError("stop")
+            assert run.seconds("training") == 3.0
 
     def test_an_input_that_changed_between_two_calls_is_refused(self, tmp_path):
         with start_run(tmp_path / "run", "tune", {}) as run:

@@ -18,7 +18,6 @@ import typer
 from typer.main import get_command
 
 import trimtab
-from trimtab.app.templates import TEMPLATES as TEMPLATES
 from trimtab.records.errors import RunError, TrimtabError
 
 app = typer.Typer(
