@@ -17,6 +17,10 @@ from trimtab.store import Journal
 ECHO = ScriptedModel([(r"(.+)", r"You said \1")])
 
 
+class Batched(ScriptedModel):
+    batched = True
+
+
 def probe_for(name, text):
     request = Request(name, say(text), name, topic="t", where=Where("rows.jsonl", 3))
     return Probe(f"c/{name}", "c", request, (CheckSpec("answers"),), "select")
@@ -51,11 +55,11 @@ def test_no_probes_no_replies(journal):
 
 
 def test_a_finished_piece_is_not_asked_again_and_a_torn_one_is(journal):
-    undisturbed = put(journal)
+    undisturbed = put(journal, Batched([(r"(.+)", r"You said \1")]))
     lines = journal.path.read_bytes().splitlines(keepends=True)
     journal.path.write_bytes(b"".join(lines[: PIECE_PROBES + 2]) + lines[PIECE_PROBES + 2][:20])
     heard = []
-    other = ScriptedModel([], default="another model")
+    other = Batched([], default="another model")
     replies = put(journal, other, on_reply=lambda probe, reply: heard.append((probe.id, reply)))
     again = [name for name, reply in replies.items() if reply.text == "another model"]
     assert len(again) == 5
@@ -63,6 +67,19 @@ def test_a_finished_piece_is_not_asked_again_and_a_torn_one_is(journal):
     assert dict(heard) == replies
     assert len(heard) == len(PROBES)
     assert put(journal, ScriptedModel([], default=None)) == replies
+
+
+def test_replies_that_stand_alone_are_kept_one_by_one(journal):
+    class Interrupted(ScriptedModel):
+        def generate(self, conversations, generation, on_reply=None):
+            super().generate(conversations[:7], generation, on_reply)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        put(journal, Interrupted([], default="before"))
+    assert len(journal.read()) == 7
+    said = [reply.text for reply in put(journal, ScriptedModel([], default="after")).values()]
+    assert (said.count("before"), said.count("after")) == (7, len(PROBES) - 7)
 
 
 def test_on_reply_hears_each_probe_once(journal):

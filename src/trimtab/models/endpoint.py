@@ -47,6 +47,8 @@ class EndpointModel:
     connection refused before the server ever answered, or one that no try could open.
     """
 
+    batched = False
+
     def __init__(self, endpoint: Endpoint, *, backoff_seconds: float = 0.5):
         self._endpoint = endpoint
         self._address = _address(endpoint.url)

@@ -31,6 +31,8 @@ PIECE_REPLIES = 256
 class LocalModel:
     """A transformers network with its tokenizer."""
 
+    batched = True
+
     def __init__(self, name: str, network: Any, tokenizer: Any, fingerprint: str) -> None:
         self.name = name
         self.fingerprint = fingerprint

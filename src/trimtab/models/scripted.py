@@ -50,6 +50,8 @@ class ScriptedModel:
     stop Sorry.
     """
 
+    batched = False
+
     def __init__(
         self,
         rules: Sequence[tuple[str, str | None]],

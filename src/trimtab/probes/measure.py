@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trimtab.records.charter import Generation
@@ -14,7 +14,7 @@ from trimtab.records.reply import Reply, Score
 from trimtab.store import Journal
 
 PIECE_PROBES = 128
-"""Replies are kept on disk every so many probes; pieces are the same whenever work goes on."""
+"""Replies that are made in batches are kept on disk every so many probes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,10 @@ def ask(
 ) -> dict[str, Reply]:
     """A reply for each probe, by its id; probes of two clauses that ask the same are asked once.
 
-    Probes are asked longest first, piece by piece; a finished piece is in the journal. A piece
-    that a kill interrupted is asked again as a whole, so that its batches, and so its replies,
-    are those of an undisturbed run. Error replies are asked for again.
+    Probes are asked longest first. Each reply goes into the journal as it comes; those of a
+    batched model go piece by piece, and a piece that a kill interrupted is asked again as a whole,
+    so that its batches, and so its replies, are those of an undisturbed run. Error replies are
+    asked for again.
     """
     replies = {row.probe: row.reply for row in journal.read() if row.reply.finish != "error"}
     alike: dict[str, list[Probe]] = {}
@@ -46,23 +47,23 @@ def ask(
         alike.setdefault(content_hash(probe.request.messages), []).append(probe)
     asked = [same[0] for same in alike.values()]
     by_length = sorted(asked, key=lambda probe: -sum(map(len, _texts(probe))))
-    pieces = [
-        by_length[start : start + PIECE_PROBES] for start in range(0, len(by_length), PIECE_PROBES)
-    ]
-    for piece in pieces:
+    for piece in _pieces(by_length, replies, model.batched):
         if all(probe.id in replies for probe in piece):
             for probe in piece:
                 on_reply(probe, replies[probe.id])
             continue
 
         def heard(position: int, reply: Reply, piece: Sequence[Probe] = piece) -> None:
+            if not model.batched:
+                journal.append([Answered(piece[position].id, reply)])
             on_reply(piece[position], reply)
 
         said = model.generate(
             [with_system(probe.request.messages, system) for probe in piece], generation, heard
         )
         rows = [Answered(probe.id, reply) for probe, reply in zip(piece, said, strict=True)]
-        journal.append(rows)
+        if model.batched:
+            journal.append(rows)
         for row in rows:
             if row.reply.finish != "error" or row.probe not in replies:
                 replies[row.probe] = row.reply
@@ -71,6 +72,16 @@ def ask(
             replies[probe.id] = replies[same[0].id]
             on_reply(probe, replies[probe.id])
     return {probe.id: replies[probe.id] for probe in probes}
+
+
+def _pieces(
+    probes: Sequence[Probe], replies: Mapping[str, Reply], batched: bool
+) -> list[Sequence[Probe]]:
+    """What to ask at once: the same pieces whenever work goes on or, unbatched, what is missing."""
+    if not batched:
+        there = [probe for probe in probes if probe.id in replies]
+        return [there, [probe for probe in probes if probe.id not in replies]]
+    return [probes[start : start + PIECE_PROBES] for start in range(0, len(probes), PIECE_PROBES)]
 
 
 def judge(probe: Probe, reply: Reply, checks: Sequence[Check]) -> Score:

@@ -22,7 +22,10 @@ class Model(Protocol):
     """A language model, wherever it runs.
 
     `name` is what people call it; `fingerprint` changes when its weights or settings do.
+    `batched` says whether a reply may depend, by rounding, on those that are made with it.
     """
+
+    batched: bool
 
     @property
     def name(self) -> str: ...
