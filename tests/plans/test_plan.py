@@ -108,6 +108,23 @@ def test_contrast_goes_where_the_gaps_are():
     assert shares() == {"poems": 6, "recipes": 6}
 
 
+def test_contrast_goes_where_the_pool_is_wide():
+    narrow = {"contrast": [*POOL["contrast"][:30], *POOL["contrast"][30:40]]}
+    rows = chosen({"contrast": 12}, narrow, poems=0.0, recipes=0.0).rows
+    assert Counter(row.clause for row in rows) == {"poems": 9, "recipes": 3}
+
+
+def test_a_clause_keeps_what_it_had_and_what_is_added_goes_by_the_gaps_that_it_left():
+    first = chosen({"contrast": 10}, poems=0.0, recipes=0.0)
+    assert Counter(row.clause for row in first.rows) == {"poems": 5, "recipes": 5}
+    latest = profile(poems=0.95, recipes=0.5)
+    second = plan(latest, POOL, {"contrast": 16}, SUITE, WordEncoder(), first)
+    assert Counter(row.clause for row in second.rows) == {"poems": 5, "recipes": 11}
+    assert {row.example.id for row in first.rows} <= {row.example.id for row in second.rows}
+    fewer = plan(latest, POOL, {"contrast": 4}, SUITE, WordEncoder(), first)
+    assert Counter(row.clause for row in fewer.rows) == {"poems": 2, "recipes": 2}
+
+
 def test_a_contrast_row_goes_to_the_clause_whose_requests_it_is_like():
     for row in chosen({"contrast": 40}).rows:
         assert set(row.example.request.split()) & set(TOPICS[row.clause])

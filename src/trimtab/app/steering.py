@@ -76,13 +76,14 @@ def search(
     candidates: list[Trained] = []
     profiles: list[Profile] = []
     doses: Doses | None = within_rows(charter.doses, budget.rows)
+    chosen: Plan | None = None
     ended = "no clause asked for more than the pool holds"
     if all(enough(result) for result in before.profile.clauses):
         return Outcome(0, (), "the model met its charter before any tuning")
     while doses is not None:
         number = len(candidates) + 1
         latest = profiles[-1] if profiles else before.profile
-        chosen = choose_rows(latest, project.pool, doses, project.suite, encoder)
+        chosen = choose_rows(latest, project.pool, doses, project.suite, encoder, chosen)
         if not chosen.rows:
             ended = "the pool holds no rows that the missed clauses ask for"
             break

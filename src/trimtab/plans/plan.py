@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,17 +19,27 @@ from trimtab.records.protocols import Encoder, Vectors
 Pool = Mapping[Kind, Sequence[Example]]
 
 
-def plan(profile: Profile, pool: Pool, doses: Doses, suite: Suite, encoder: Encoder) -> Plan:
+def plan(
+    profile: Profile,
+    pool: Pool,
+    doses: Doses,
+    suite: Suite,
+    encoder: Encoder,
+    previous: Plan | None = None,
+) -> Plan:
     """Choose `doses` rows from the pool, kind by kind.
 
     Contrast rows go to the deflect clauses in proportion to how far each is from its target (all
-    alike when none is short), and are spread over what they ask; one that is a request alone is
-    answered by its clause's reply. Twins come from the boundary to
-    the contrast rows in the pool; scope and replay rows are spread. Only *select* probes are
-    looked at. A larger dose of contrast holds a smaller one where the profile is the same.
+    alike when none is short) times the rows that the pool has for it: the wider what is asked,
+    the more of them it takes. Where `previous` is the plan that gave the profile, each clause
+    keeps what it had there, and what is added goes by the gaps that it left. A clause's rows are
+    spread over what they ask; one that is a request alone is answered by its reply. Twins come
+    from the boundary to the contrast rows in the pool; scope and replay rows are spread. Only
+    *select* probes are looked at. A larger dose of contrast holds a smaller one where the profile
+    is the same.
     """
     chosen = {
-        "contrast": _contrast(profile, pool.get("contrast", ()), doses, suite, encoder),
+        "contrast": _contrast(profile, pool.get("contrast", ()), doses, suite, encoder, previous),
         "twin": _twins(pool, doses, encoder),
         "scope": _spread(pool.get("scope", ()), doses.get("scope", 0), encoder, SCOPE_REASON),
         "replay": _replay(pool.get("replay", ()), doses.get("replay", 0), suite, encoder),
@@ -42,7 +53,12 @@ SCOPE_REASON = "keeps the task in view"
 
 
 def _contrast(
-    profile: Profile, rows: Sequence[Example], doses: Doses, suite: Suite, encoder: Encoder
+    profile: Profile,
+    rows: Sequence[Example],
+    doses: Doses,
+    suite: Suite,
+    encoder: Encoder,
+    previous: Plan | None,
 ) -> list[PlanRow]:
     deflect = [result for result in profile.clauses if result.kind == "deflect"]
     count = doses.get("contrast", 0)
@@ -51,10 +67,17 @@ def _contrast(
     vectors = encoder.encode([row.request for row in rows])
     owners = _nearest_clause(vectors, deflect, suite, encoder)
     groups = [np.flatnonzero(owners == number) for number in range(len(deflect))]
+    sizes = [len(group) for group in groups]
     gaps = [max(0.0, result.target - result.rate) for result in deflect]
     replies = {clause.id: clause.reply or "" for clause in suite.clauses}
-    weights = gaps if any(gaps) else [1.0] * len(deflect)
-    shares = share_out(count, weights, [len(group) for group in groups])
+    wanted = gaps if any(gaps) else [1.0] * len(deflect)
+    weights = [gap * size for gap, size in zip(wanted, sizes, strict=True)]
+    had = Counter(row.clause for row in previous.rows) if previous else Counter[str | None]()
+    kept = [min(had[result.clause], size) for result, size in zip(deflect, sizes, strict=True)]
+    kept = share_out(count, kept, kept)  # all of it, unless the dose is smaller than it was
+    room = [size - share for size, share in zip(sizes, kept, strict=True)]
+    added = share_out(count - sum(kept), weights, room)
+    shares = [share + more for share, more in zip(kept, added, strict=True)]
     planned: list[PlanRow] = []
     for result, group, share in zip(deflect, groups, shares, strict=True):
         for place in k_center(vectors[group], share):
