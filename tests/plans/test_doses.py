@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.plans.doses import best_candidate, gap, next_doses, within_rows
+from trimtab.plans.doses import best_candidate, gap, next_doses, total_gap, within_rows
 from trimtab.records.charter import Clause
 from trimtab.records.example import KINDS
 from trimtab.records.profile import ClauseResult, Interval, Profile
@@ -87,6 +87,11 @@ def test_best_candidate_goes_by_clauses_then_gaps_then_rows():
     assert best_candidate([close, close, close], [30, 20, 20], met) == 1
     ample = profile(result("deflect", 0.2, verdict="undecided"))
     assert best_candidate([close, ample], [1, 9], lambda each: each.verdict == "undecided") == 1
+
+
+def test_total_gap_adds_up_in_points():
+    assert total_gap(profile(result("deflect", 0.7), result("perform", 0.854))) == 0.25
+    assert total_gap(profile()) == 0
 
 
 @pytest.mark.parametrize(

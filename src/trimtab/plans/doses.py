@@ -71,9 +71,14 @@ def best_candidate(profiles: Sequence[Profile], rows: Sequence[int], enough: Eno
         results = profiles[place].clauses
         met = sum(result.verdict in ("met", "nothing to lose") for result in results)
         ample = sum(enough(result) for result in results)
-        return (-met, -ample, round(sum(map(gap, results)), 2), rows[place], place)
+        return (-met, -ample, total_gap(profiles[place]), rows[place], place)
 
     return min(range(len(profiles)), key=order)
+
+
+def total_gap(profile: Profile) -> float:
+    """How far all clauses together are from their targets; to two digits, less is no difference."""
+    return round(sum(map(gap, profile.clauses)), 2)
 
 
 def gap(result: ClauseResult) -> float:
