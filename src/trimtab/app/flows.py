@@ -9,7 +9,14 @@ from trimtab.app.measurements import baseline_of, measure_model, read_measuremen
 from trimtab.app.outcomes import find_measurement, measurement_of, read_plan, write_plan
 from trimtab.app.progress import Progress, Silent
 from trimtab.app.project import Project, begin, finish, hash_of_rows, open_project
-from trimtab.app.steering import conclude, keep, measure_once, search, specialise
+from trimtab.app.steering import (
+    conclude,
+    keep,
+    measure_once,
+    name_of_start,
+    search,
+    specialise,
+)
 from trimtab.app.stories import read_story
 from trimtab.app.training import (
     refuse_what_does_not_fit,
@@ -88,7 +95,6 @@ def measure(
                 progress,
                 baseline=baseline,
                 with_loss=True,
-                label=loaded.name,
                 tick=tick,
             )
         run.log("measured", model=loaded.name, split=split)
@@ -213,7 +219,14 @@ def steer(charter: Name, out: Name, *, progress: Progress = SILENT) -> Profile:
             start = specialise(project, run, progress)
             baseline = baseline_of(project, run, "select", project.charter.baseline, progress)
             before = measure_once(
-                project, run, start, "select", run.folder / "start", baseline, progress, "the start"
+                project,
+                run,
+                start,
+                "select",
+                run.folder / "start",
+                baseline,
+                progress,
+                name_of_start(project),
             )
             outcome = search(project, run, start, before, baseline or before.scores, progress)
             keep(run, start, outcome)

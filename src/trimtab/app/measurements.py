@@ -56,20 +56,22 @@ def measure_model(
     *,
     baseline: Sequence[Score] | None,
     with_loss: bool = False,
-    label: str = "",
+    name: str | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> Measurement:
     """Put one split to a model and write what came of it; go on where an earlier call stopped.
 
-    `baseline` are the scores that retain clauses compare with; None: the model is its own. `tick`
-    is called as replies come.
+    `baseline` are the scores that retain clauses compare with; None: the model is its own. `name`
+    is what the profile calls the model, where that is not its own. `tick` is called as replies
+    come.
     """
     if is_measured(folder):
         return read_measurement(folder)
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     probes = [probe for probe in project.suite.probes if probe.split == split]
-    label = label or split
+    name = name or model.name
+    label = f"{name} ({split})"
     replies = ask_all(project, model, probes, folder / "asking.jsonl", progress, label, tick)
     scores = tuple(
         judge(probe, replies[probe.id], project.checks[probe.clause]) for probe in probes
@@ -77,7 +79,7 @@ def measure_model(
     held_out = loss_of(project, model, folder, progress, label, tick) if with_loss else None
     asked = {content_hash(probe.request.messages): replies[probe.id] for probe in probes}
     profile = build_profile(
-        model.name,
+        name,
         model.fingerprint,
         project.suite,
         split,

@@ -55,6 +55,12 @@ def specialise(project: Project, run: Run, progress: Progress) -> str:
     return str(folder / "model")
 
 
+def name_of_start(project: Project) -> str:
+    """What profiles call the model that steering starts from."""
+    model = str(project.charter.model)
+    return f"{model}, specialised" if project.charter.specialise else model
+
+
 def search(
     project: Project,
     run: Run,
@@ -215,13 +221,18 @@ def conclude(project: Project, run: Run, start: str, outcome: Outcome, progress:
     baseline = baseline_of(project, run, "final", project.charter.baseline, progress)
     kept = str(run.folder / "model")
     before = measure_once(
-        project, run, start, "final", run.folder / "before", baseline, progress, "the start (final)"
+        project,
+        run,
+        start,
+        "final",
+        run.folder / "before",
+        baseline,
+        progress,
+        name_of_start(project),
     )
     if baseline is None:
         baseline = before.scores
-    measure_once(
-        project, run, kept, "final", run.folder, baseline, progress, "the steered model (final)"
-    )
+    measure_once(project, run, kept, "final", run.folder, baseline, progress, project.charter.name)
     if project.charter.control and outcome.chosen and not outcome.control:
         control = _control(project, run, start, outcome, progress)
         write_json(run.folder / "outcome.json", replace(outcome, control=control))
@@ -281,7 +292,7 @@ def measure_once(
     folder: Path,
     baseline: Sequence[Score] | None,
     progress: Progress,
-    label: str,
+    name: str,
 ) -> Measurement:
     """Measure the model at `source` into `folder`, with its loss on the final split, or read it."""
     if is_measured(folder):
@@ -295,7 +306,7 @@ def measure_once(
             progress,
             baseline=baseline,
             with_loss=split == "final",
-            label=label,
+            name=name,
             tick=tick,
         )
 
